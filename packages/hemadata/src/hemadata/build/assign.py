@@ -1,0 +1,162 @@
+"""What the corpus decides about a row: its group and its split, kept in `assignment/`, one file per version.
+
+A build keeps the assignment in force and adds the rows that are new. A published test set is honoured where it cuts no
+group, or where taking the rows it would leak out of train costs less than 5 %; otherwise groups are placed by a hash.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+from filelock import FileLock
+
+from hemadata import schema
+from hemadata.build.arrow import to_table
+from hemadata.build.parquet import write_file
+from hemadata.build.plan import Plan
+from hemadata.sources.base import Ref
+from hemadata.sources.facts import SourceFacts
+
+TEST_SHARE, VALIDATION_SHARE = 0.20, 0.10  # validation is a tenth of what is left to train
+HONOUR_COST = 0.05
+ARROW = schema.to_arrow_schema(schema.ASSIGNMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What the corpus decided about one row."""
+
+    split: str
+    split_basis: str
+    group_id: str
+    dup_cluster: str | None = None
+
+
+def version_in_force(corpus: Path) -> Path | None:
+    """The assignment file in force, or None in a new corpus."""
+    return max((corpus / "assignment").glob("v*.parquet"), default=None)
+
+
+def read_assignment(corpus: Path) -> pa.Table:
+    """The assignment in force; empty in a new corpus."""
+    path = version_in_force(corpus)
+    return pq.read_table(path, schema=ARROW) if path else ARROW.empty_table()
+
+
+def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
+    """Assignment rows of one source, sample_id -> decision; new rows become a new version.
+
+    Args:
+        corpus: folder of the corpus.
+        plan: of the source.
+        write: False only looks (dry run).
+    """
+    folder, name = corpus / "assignment", plan.source.name
+    if not write:
+        return _decide(plan.source.facts, list(plan.refs), read_assignment(corpus))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        table = read_assignment(corpus)
+        decided = _decide(plan.source.facts, list(plan.refs), table)
+        rows = [
+            {"sample_id": sample_id, "source": name, **{field: getattr(d, field) for field in Assigned.__slots__}}
+            for sample_id, d in decided.items()
+        ]
+        others = table.filter(pc.not_equal(table["source"], name))
+        merged = pa.concat_tables([others, to_table(rows, ARROW)]).sort_by("sample_id")
+        if not merged.equals(table):
+            last = version_in_force(corpus)
+            number = int(last.stem[1:]) + 1 if last else 1
+            write_file(folder / f"v{number:04d}.parquet", [merged])
+    return decided
+
+
+def group_id(facts: SourceFacts, ref: Ref) -> str:
+    """Corpus-wide group of a reference: family and native group, or the image alone."""
+    return f"{facts.group_space}/{ref.group}" if ref.group is not None else f"{facts.name}/{ref.key}"
+
+
+def _decide(facts: SourceFacts, refs: list[Ref], table: pa.Table) -> dict[str, Assigned]:
+    groups = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in refs}
+    kept, placed = _known(facts, table, groups)
+    fresh = [ref for ref in refs if f"{facts.name}/{ref.key}" not in kept]
+    decided = dict(kept)
+    for ref, (split, basis) in zip(fresh, place(facts, fresh, placed), strict=True):
+        sample_id = f"{facts.name}/{ref.key}"
+        decided[sample_id] = Assigned(split, basis, groups[sample_id])
+    return decided
+
+
+def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple[dict[str, Assigned], dict[str, str]]:
+    """Rows of this source that stand, and the split of every group that another source of the family has placed."""
+    kept, placed = {}, {}
+    related = pc.is_in(table["group_id"], pa.array(sorted(set(groups.values())), pa.string()))
+    for row in table.filter(pc.or_(related, pc.equal(table["source"], facts.name))).to_pylist():
+        if row["source"] == facts.name:
+            if groups.get(row["sample_id"]) == row["group_id"]:
+                kept[row["sample_id"]] = Assigned(*(row[field] for field in Assigned.__slots__))
+        elif row["split"] != "excluded":
+            placed[row["group_id"]] = row["split"]
+    return kept, placed
+
+
+def place(facts: SourceFacts, refs: list[Ref], placed: dict[str, str]) -> list[tuple[str, str]]:
+    """Split and basis of new rows, in order.
+
+    Args:
+        facts: of the source; the anchor of a family follows its own published split.
+        refs: the rows to place.
+        placed: group -> split of groups that were placed before.
+    """
+    groups = [group_id(facts, ref) for ref in refs]
+    published = honoured(zip(groups, (ref.split_upstream for ref in refs), strict=True))
+    has_validation = any(ref.split_upstream == "validation" for ref in refs)
+    follows = facts.anchor not in (None, facts.name)
+    result = []
+    for group, ref in zip(groups, refs, strict=True):
+        if group in placed and (follows or ref.split_upstream is None):
+            result.append((placed[group], "group"))
+        elif published is None:
+            result.append((_by_hash(group, TEST_SHARE), "hash"))
+        elif (split := published[group] if ref.split_upstream is None else _honour(ref, published[group])) != "train":
+            result.append((split, "upstream"))
+        else:
+            result.append(("train", "upstream") if has_validation else (_by_hash(group, 0.0), "upstream"))
+    return result
+
+
+def honoured(rows: Iterable[tuple[str, str | None]]) -> dict[str, str] | None:
+    """Group -> published split, test before validation before train; None where the published split is not honoured.
+
+    Args:
+        rows: group and published split of each row.
+    """
+    order = {"test": 0, "validation": 1, "train": 2, None: 3}
+    rows = list(rows)
+    if all(split is None for _, split in rows):
+        return None
+    best: dict[str, str | None] = {}
+    for group, split in rows:
+        if group not in best or order[split] < order[best[group]]:
+            best[group] = split
+    lost = Counter(split for group, split in rows if split == "train" and best[group] != "train")
+    if lost["train"] > HONOUR_COST * sum(split == "train" for _, split in rows):
+        return None
+    return {group: split or _by_hash(group, TEST_SHARE) for group, split in best.items()}
+
+
+def _honour(ref: Ref, of_group: str) -> str:
+    """A train row of a group that reaches into test is excluded; every other row stays where it was published."""
+    return str(ref.split_upstream) if ref.split_upstream == of_group else "excluded"
+
+
+def _by_hash(group: str, test_share: float) -> str:
+    share = xxhash.xxh3_64_intdigest(group.encode()) / 2**64
+    if share < test_share:
+        return "test"
+    return "validation" if share < test_share + (1 - test_share) * VALIDATION_SHARE else "train"

@@ -1,0 +1,231 @@
+"""Plan -> units -> shards, for one source or many. Kill it anywhere and run again: only unfinished units are done."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hemadata import sources
+from hemadata.build import finish
+from hemadata.build.assign import Assigned, assign
+from hemadata.build.executors import executor
+from hemadata.build.images import Check
+from hemadata.build.plan import Plan, make_plan, plan_summary, unit_key
+from hemadata.build.records import Manifest, UnitRecord, read_manifest
+from hemadata.build.units import UnitTask, run_unit, state_folder
+from hemadata.errors import CorpusError, HemaError, UsageError
+from hemadata.quarantine import WITHHELD, Quarantined, undeclared
+from hemadata.sources.base import Source
+
+PHANTOM_SEED = 0
+Progress = Callable[[str, int, int], None]
+"""Called with source, images done, images in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a build is done; only `check` and `prompt` change what the rows say."""
+
+    check: Check = "full"
+    jobs: int = 1
+    limit: int | None = None
+    phantom: int | None = None
+    dry_run: bool = False
+    prompt: str | None = None
+
+    @property
+    def of_rows(self) -> dict[str, str]:
+        """The options that are part of a unit's key."""
+        return {"check": self.check, "prompt": self.prompt or "", "phantom": "" if self.phantom is None else str(self.phantom)}
+
+
+@dataclass(slots=True)
+class Built:
+    """What became of one source."""
+
+    source: str
+    task: str
+    images: int = 0
+    objects: int = 0
+    shards: int = 0
+    planned: int = 0
+    units: int = 0
+    units_done: int = 0
+    quarantine: list[Quarantined] = field(default_factory=list)
+    undeclared: dict[str, int] = field(default_factory=dict)
+    error: HemaError | None = None
+    plan: dict[str, Any] | None = None
+
+    @property
+    def quarantined(self) -> int:
+        """Images and boxes that were withheld."""
+        return sum(entry.severity in WITHHELD for entry in self.quarantine)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of `build --json`."""
+        if self.plan is not None:
+            return {key: value for key, value in self.plan.items() if key != "problems"} | {"dry_run": True}
+        result: dict[str, Any] = {"images": self.images, "objects": self.objects, "quarantined": self.quarantined}
+        result |= {"shards": self.shards, "undeclared": self.undeclared}
+        return result | ({"error": str(self.error)} if self.error else {})
+
+
+def build(
+    names: Sequence[str],
+    raw: Path,
+    out: Path,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> list[Built]:
+    """Build sources into a corpus, one after the other; a source that cannot be built does not stop the next.
+
+    Args:
+        names: slugs; an anchor of a family is built before those that follow it.
+        raw: folder with one raw folder per slug.
+        out: folder of the corpus, made where it is not.
+        options: how.
+        progress: told of every finished unit.
+
+    Raises:
+        UsageError: a slug is not known; nothing was done.
+    """
+    options = options or Options()
+    wanted = sorted((sources.get(name) for name in dict.fromkeys(names)), key=_anchors_first)
+    results = []
+    for source in wanted:
+        try:
+            results.append(_build_one(source, raw, out, options, progress))
+        except HemaError as error:
+            results.append(Built(source.name, source.facts.task, error=error))
+    return results
+
+
+def _anchors_first(source: Source) -> bool:
+    return source.facts.anchor not in (None, source.name)
+
+
+def _build_one(source: Source, raw: Path, out: Path, options: Options, progress: Progress | None) -> Built:
+    if options.dry_run and options.phantom is None:
+        plan = make_plan(source, source.open_raw(raw), options.limit)
+        return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "manifest").mkdir(exist_ok=True)
+    try:
+        with FileLock(out / "manifest" / f".{source.name}.lock", timeout=0):
+            phantom = _draw_phantom(source, out, options)
+            try:
+                plan = make_plan(source, source.open_raw(phantom or raw), options.limit)
+                if options.dry_run:
+                    return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
+                return _run(plan, out, options, progress)
+            finally:
+                if phantom:
+                    shutil.rmtree(phantom)
+                    with contextlib.suppress(OSError):  # another source may still be at work there
+                        phantom.parent.rmdir()
+    except Timeout as error:
+        raise CorpusError(f"{source.name} is being built into {out} by another process. Wait for it, or use another --out.") from error
+
+
+def _draw_phantom(source: Source, out: Path, options: Options) -> Path | None:
+    """Draw a raw tree of n images beside the corpus; equal calls give equal trees, file times included."""
+    if options.phantom is None:
+        return None
+    if options.phantom < 1:
+        raise UsageError(f"--phantom {options.phantom}: at least one image is drawn.")
+    folder = out / ".building" / f"{source.name}-phantom"
+    shutil.rmtree(folder, ignore_errors=True)
+    source.draw(folder, options.phantom, PHANTOM_SEED)
+    for path in folder.rglob("*"):
+        os.utime(path, ns=(0, 0))
+    return folder
+
+
+def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> Built:
+    source, name = plan.source, plan.source.name
+    old = read_manifest(out, name)
+    if old and (old.phantom is None) != (options.phantom is None):
+        held, asked = ("real data", "a phantom") if old.phantom is None else ("a phantom", "real data")
+        raise CorpusError(f"{out} holds {held} of {name}; {asked} would replace them. Use another --out, or remove {out} first.")
+    assigned = assign(out, plan)
+    keys = {
+        unit.bucket: unit_key(plan, unit, _decisions(assigned, name, [r.key for r in unit.refs]), options.of_rows)
+        for unit in plan.units
+    }
+    done = finish.finished_units(out, name, keys, old)
+    tasks = [
+        UnitTask(
+            source=name,
+            corpus=out,
+            bucket=unit.bucket,
+            key=keys[unit.bucket],
+            refs=unit.refs,
+            assigned={f"{name}/{ref.key}": assigned[f"{name}/{ref.key}"] for ref in unit.refs},
+            check=options.check,
+            prompt=options.prompt,
+            phantom=options.phantom,
+        )
+        for unit in plan.units
+        if unit.bucket not in done
+    ]
+    records = [*done.values(), *_do(tasks, plan, options, progress)]
+    manifest = Manifest(
+        source=name,
+        task=source.facts.task,
+        source_version=source.facts.version if options.phantom is None else f"phantom-{options.phantom}",
+        phantom=options.phantom,
+        images=sum(shard.rows for record in records for shard in record.shards),
+        objects=sum(record.objects for record in records),
+        options=options.of_rows,
+        units=sorted(records, key=lambda record: record.bucket),
+        problems=plan.problems,
+        declared=source.facts.defects,
+        facts=source.facts.model_dump(mode="json"),
+    )
+    finish.finish(out, manifest, old)
+    return Built(
+        source=name,
+        task=manifest.task,
+        images=manifest.images,
+        objects=manifest.objects,
+        shards=len(manifest.shards),
+        planned=plan.images,
+        units=len(plan.units),
+        units_done=len(tasks),
+        quarantine=manifest.quarantine,
+        undeclared=undeclared(manifest.quarantine, source.facts.defects),
+    )
+
+
+def _decisions(assigned: dict[str, Assigned], name: str, keys: list[str]) -> dict[str, tuple[str, str]]:
+    return {f"{name}/{key}": (assigned[f"{name}/{key}"].split, assigned[f"{name}/{key}"].group_id) for key in keys}
+
+
+def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress | None) -> list[UnitRecord]:
+    """Run the tasks; tells progress in images."""
+    sizes = {task.bucket: len(task.refs) for task in tasks}
+    so_far = plan.images - sum(sizes.values())
+    if progress:
+        progress(plan.source.name, so_far, plan.images)
+    workers = executor(min(options.jobs, len(tasks)))
+    records: list[UnitRecord] = []
+    try:
+        for task in tasks:
+            workers.submit(run_unit, task)
+        for record in workers.wait():
+            assert isinstance(record, UnitRecord)
+            records.append(record)
+            so_far += sizes[record.bucket]
+            if progress:
+                progress(plan.source.name, so_far, plan.images)
+    finally:
+        workers.cancel()
+    return records
+
+
+__all__ = ["Built", "Options", "build", "state_folder"]

@@ -1,0 +1,155 @@
+"""The plan of a source: its references in a fixed order, cut into units that do not depend on who works on them."""
+
+import json
+import marshal
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import xxhash
+
+from hemadata import schema
+from hemadata.errors import HemaError, UnknownLabelError
+from hemadata.formats.rawtree import RawFile
+from hemadata.quarantine import Quarantined
+from hemadata.sources.base import Raw, Ref, Source
+
+UNIT_BYTES = 256 << 20
+UNIT_IMAGES = 256
+UNITS_BY_COUNT = 16  # beyond that, only bytes make more units
+
+
+@dataclass(slots=True)
+class Unit:
+    """A bucket of the plan: the references whose hash begins with its number, in hash order."""
+
+    bucket: int
+    refs: list[Ref]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that a build of one source will do, made before any image is opened."""
+
+    source: Source
+    units: list[Unit]
+    problems: list[Quarantined]
+
+    @property
+    def refs(self) -> Iterable[Ref]:
+        """All references, unit by unit."""
+        return (ref for unit in self.units for ref in unit.refs)
+
+    @property
+    def images(self) -> int:
+        """Number of images planned."""
+        return sum(len(unit.refs) for unit in self.units)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the image files."""
+        return sum(ref.image.size for ref in self.refs)
+
+
+def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
+    """Index the raw tree and cut it into units.
+
+    Args:
+        source: what to plan.
+        raw: its scanned folders.
+        limit: only the first so many images, in the reader's order.
+
+    Raises:
+        HemaError: the layout is not the published one, a key comes twice, or a raw label is not in the map.
+    """
+    refs = list(islice(source.index(raw), limit))
+    _refuse_doubles(source, refs)
+    _refuse_unknown_labels(source, refs)
+    for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
+        for file in tree.junk:
+            raw.problem(file, "", "junk_file", f"{file.size} bytes")
+    if not refs:
+        raise HemaError(f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}.")
+    buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
+    width = 64 - (buckets - 1).bit_length()
+    hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
+    for ref in refs:
+        number = xxhash.xxh3_64_intdigest(f"{source.name}/{ref.key}".encode())
+        hashed[number >> width].append((number, ref))
+    units = [Unit(b, [ref for _, ref in sorted(hashed[b], key=lambda pair: pair[0])]) for b in sorted(hashed)]
+    return Plan(source, units, raw.problems)
+
+
+def unit_key(plan: Plan, unit: Unit, assigned: dict[str, tuple[str, str]], options: dict[str, str]) -> str:
+    """Hash of everything that decides a unit's rows: inputs, TOML, schema, options, its own assignment rows.
+
+    Args:
+        plan: of the source.
+        unit: one of its units.
+        assigned: sample_id -> (split, group).
+        options: build options that change rows.
+    """
+    digest = xxhash.xxh3_128(plan.source.toml)
+    digest.update(json.dumps([schema.SCHEMA_VERSION, options], sort_keys=True).encode())
+    for ref in unit.refs:
+        # marshal's version 2 has no back references: equal facts give equal bytes, at a tenth of the cost of JSON.
+        digest.update(marshal.dumps((_facts(ref), assigned[f"{plan.source.name}/{ref.key}"]), 2))
+    return digest.hexdigest()
+
+
+def _facts(ref: Ref) -> tuple[object, ...]:
+    # Names and stamps, not absolute paths: a raw tree may move.
+    files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
+    boxes = ref.objects and [(b.xywh, b.label_raw, b.attributes, b.source_id) for b in ref.objects]
+    plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
+    return (*plain, files, boxes, sorted(ref.about.items()))
+
+
+def _bucket_count(images: int, size: int) -> int:
+    wanted = max(-(-size // UNIT_BYTES), min(UNITS_BY_COUNT, -(-images // UNIT_IMAGES)), 1)
+    return 1 << (wanted - 1).bit_length()
+
+
+def _refuse_doubles(source: Source, refs: list[Ref]) -> None:
+    seen: dict[str, Ref] = {}
+    for ref in refs:
+        if (first := seen.setdefault(ref.key, ref)) is not ref:
+            raise HemaError(
+                f'{source.name}: two files have the key "{ref.key}": {first.image.name} and {ref.image.name}. '
+                "Keep one of them, or two versions of the archive are mixed."
+            )
+
+
+def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
+    """Every raw label must be in the map before any work is done; all unknown ones are told at once."""
+    labels, fine = source.label_map(), source.fine_map()
+    first: dict[tuple[bool, str], Ref] = {}
+    for ref in refs:
+        for box in ref.objects or ():
+            if box.label_raw is not None:
+                first.setdefault((False, box.label_raw), ref)
+        if ref.label_raw is not None:
+            first.setdefault((False, ref.label_raw), ref)
+        if ref.label_fine_raw is not None:
+            first.setdefault((True, ref.label_fine_raw), ref)
+    unknown = []
+    for (is_fine, raw), ref in first.items():
+        try:
+            (fine if is_fine else labels).resolve(raw)
+        except UnknownLabelError as error:
+            unknown.append(f"{error} First seen at {ref.image.name}.")
+    if unknown:
+        table = f"packages/hemadata/src/hemadata/sources/{source.name}.toml"
+        raise UnknownLabelError("\n".join([*unknown, f"If the label is right, add it to [labels] of {table}."]))
+
+
+def plan_summary(plan: Plan) -> dict[str, object]:
+    """What `--dry-run` prints."""
+    return {
+        "images": plan.images,
+        "bytes": plan.bytes,
+        "units": len(plan.units),
+        "objects": sum(len(ref.objects or ()) for ref in plan.refs),
+        "problems": [asdict(p) for p in plan.problems],
+    }

@@ -1,0 +1,116 @@
+"""What a build remembers: a record per finished unit, and one manifest per source."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hemadata.build.parquet import publish
+from hemadata.errors import CorpusError
+from hemadata.quarantine import Quarantined
+
+
+@dataclass(slots=True)
+class Shard:
+    """One file of a unit. `rows_digest` tells whether it says the same, `sha256` whether it is the same file."""
+
+    path: str
+    split: str
+    rows: int
+    bytes: int
+    sha256: str
+    rows_digest: str
+
+
+@dataclass(slots=True)
+class UnitRecord:
+    """A finished unit: written last, after its shards have their names."""
+
+    bucket: int
+    key: str
+    objects: int
+    shards: list[Shard]
+    quarantine: list[Quarantined]
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "UnitRecord":
+        """Read back what `asdict` wrote."""
+        shards = [Shard(**shard) for shard in record["shards"]]
+        quarantine = [Quarantined(**{k: entry[k] for k in Quarantined.__slots__}) for entry in record["quarantine"]]
+        return cls(record["bucket"], record["key"], record["objects"], shards, quarantine)
+
+
+@dataclass(slots=True)
+class Manifest:
+    """Everything about one source of a corpus: `manifest/<source>.json`."""
+
+    source: str
+    task: str
+    source_version: str
+    phantom: int | None
+    images: int
+    objects: int
+    options: dict[str, str]
+    units: list[UnitRecord]
+    problems: list[Quarantined] = field(default_factory=list)
+    declared: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shards(self) -> list[Shard]:
+        """All shards, unit by unit."""
+        return [shard for unit in self.units for shard in unit.shards]
+
+    @property
+    def quarantine(self) -> list[Quarantined]:
+        """Everything reported, by the plan and by the units, in a fixed order."""
+        entries = [*self.problems, *(entry for unit in self.units for entry in unit.quarantine)]
+        return sorted(entries, key=lambda e: (e.severity, e.reason, e.file, e.record))
+
+    def write(self, corpus: Path) -> None:
+        """Write `manifest/<source>.json` atomically."""
+        write_text(manifest_path(corpus, self.source), json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+
+def manifest_path(corpus: Path, source: str) -> Path:
+    """Where the manifest of a source lies."""
+    return corpus / "manifest" / f"{source}.json"
+
+
+def read_manifest(corpus: Path, source: str) -> Manifest | None:
+    """The manifest of a source, or None where it was never finished.
+
+    Raises:
+        CorpusError: the file is not a manifest of this schema.
+    """
+    path = manifest_path(corpus, source)
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["units"] = [UnitRecord.from_dict(unit) for unit in record["units"]]
+        record["problems"] = [Quarantined(**entry) for entry in record["problems"]]
+        return Manifest(**record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path} is not a manifest of this version ({error}). Remove it and build {source} again.") from error
+
+
+def read_manifests(corpus: Path) -> list[Manifest]:
+    """All manifests, by slug."""
+    found = (read_manifest(corpus, path.stem) for path in sorted((corpus / "manifest").glob("*.json")))
+    return [manifest for manifest in found if manifest]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically; an equal file is left as it is."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file atomically; an equal file is left as it is."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    publish(temporary, path)

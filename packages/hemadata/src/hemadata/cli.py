@@ -1,0 +1,5 @@
+"""Command line of hemadata."""
+
+
+def main() -> None:
+    """Entry point."""

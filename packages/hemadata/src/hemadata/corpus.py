@@ -1,0 +1,194 @@
+"""Reading a corpus: rows by task and split, images by one `pread`, views, prompts."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hemadata import ontology, prompts, schema
+from hemadata.build.assign import ARROW, version_in_force
+from hemadata.build.card import corpus_id
+from hemadata.build.records import Manifest, read_manifests
+from hemadata.build.units import INDEX_SCHEMA
+from hemadata.errors import InputMissingError, UsageError
+
+
+class Corpus:
+    """A corpus on disk. Use `hemadata.open`.
+
+    Args:
+        path: folder of the corpus.
+        version: assignment version; None: the one in force.
+    """
+
+    def __init__(self, path: Path, version: str | None = None) -> None:
+        self.path = path
+        if not any((path / "manifest").glob("*.json")):
+            raise InputMissingError(f"There is no corpus in {path}. Make one: hemadata build --source bccd --phantom 200 --out {path}")
+        in_force = version_in_force(path)
+        self.version = version or (in_force.stem if in_force else None)
+        self._other_version = in_force is not None and self.version != in_force.stem
+        if not (path / "assignment" / f"{self.version}.parquet").exists():
+            known = ", ".join(sorted(p.stem for p in (path / "assignment").glob("v*.parquet")))
+            raise InputMissingError(f"{path} has no assignment {self.version}; it has {known}.")
+        self._files: dict[str, int] = {}
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest]:
+        """Manifest of every source, by slug."""
+        return {manifest.source: manifest for manifest in read_manifests(self.path)}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Slugs of the sources that are built, sorted."""
+        return tuple(self.manifests)
+
+    @cached_property
+    def corpus_id(self) -> str:
+        """Short hash of all rows, the assignment in force and the ontology: what runs and reports quote."""
+        return corpus_id(self.path, list(self.manifests.values()))
+
+    @cached_property
+    def ontology(self) -> ontology.Ontology:
+        """The ontology that the corpus carries."""
+        return ontology.Ontology.from_texts({name: (self.path / "ontology" / name).read_bytes() for name in ontology.FILES})
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """One row per image: every scalar, split and groups, and where the bytes lie. Rows of a file are in file order."""
+        paths = [self.path / "index" / f"{source}.parquet" for source in self.sources]
+        table = pa.concat_tables([pq.read_table(path, schema=INDEX_SCHEMA) for path in paths])
+        if not self._other_version:
+            return table
+        assigned = pq.read_table(self.path / "assignment" / f"{self.version}.parquet", schema=ARROW)
+        at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
+        for name in ("split", "split_basis", "group_id", "dup_cluster"):
+            table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))
+        return table
+
+    def rows(
+        self,
+        task: str,
+        split: str | None = None,
+        columns: Sequence[str] | None = None,
+        source: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of a task, file by file, a row group at a time.
+
+        Args:
+            task: one of `schema.TASKS`.
+            split: train, validation, test or excluded; None: all.
+            columns: names from `docs/corpus.md`, those of the index among them; None: all columns of the task, and `split`.
+            source: only this slug.
+
+        Raises:
+            UsageError: an unknown task or column.
+        """
+        names = [column.name for column in schema.columns(_known(task, schema.TASKS, "task"))]
+        wanted = list(columns) if columns is not None else [*names, "split"]
+        for name in wanted:
+            _known(name, [*names, *INDEX_SCHEMA.names], f"column of {task}")
+        index = self._select(task, split, source)
+        stored = [name for name in wanted if name in names]
+        decided = [name for name in wanted if name not in names]
+        for file in dict.fromkeys(index["file"].to_pylist()):
+            keep = set(index.filter(pc.equal(index["file"], file))["sample_id"].to_pylist())
+            extra = self._by_sample(file, decided) if decided else {}
+            shard = pq.ParquetFile(self.path / file)
+            for group in range(shard.num_row_groups):
+                for row in shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist():
+                    if row["sample_id"] in keep:
+                        row |= extra.get(row["sample_id"], {})
+                        yield {name: row[name] for name in wanted}
+
+    def count(self, task: str, split: str | None = None, source: str | None = None) -> int:
+        """Number of images of a task, split and source."""
+        return self._select(task, split, source).num_rows
+
+    def image(self, sample_id: str) -> bytes:
+        """The image file of a row, by one `pread`.
+
+        Raises:
+            UsageError: no such row.
+        """
+        file, offset, length = self._place(sample_id, "offset", "length")
+        return os.pread(self._open(file), length, offset)
+
+    def mask(self, sample_id: str) -> bytes | None:
+        """The mask of a row as palette PNG (indices are region numbers), or None."""
+        file, offset, length = self._place(sample_id, "mask_offset", "mask_length")
+        return os.pread(self._open(file), length, offset) if offset >= 0 else None
+
+    def view(self, name: str) -> ontology.View:
+        """A class view of the ontology, e.g. `wbc5` or `uni_hema_45`."""
+        return self.ontology.view(name)
+
+    def prompt(self, row: Mapping[str, Any], template: str = "1", seed: int = 0) -> str | None:
+        """Prompt of a row by a versioned template.
+
+        Args:
+            row: needs `sample_id`, `source`, `disease`, and `qa` or `texts` for the text tasks.
+            template: id in `prompts/templates.toml`; 1 is the paper's.
+            seed: chooses among several questions or sentences.
+        """
+        return prompts.render(prompts.get(template), self.manifests[row["source"]].task, row, seed)
+
+    def _select(self, task: str, split: str | None, source: str | None) -> pa.Table:
+        index = self.index.filter(pc.equal(self.index["task"], task))
+        if split is not None:
+            index = index.filter(pc.equal(index["split"], _known(split, schema.SPLITS, "split")))
+        if source is not None:
+            index = index.filter(pc.equal(index["source"], _known(source, self.sources, f"source of {self.path}")))
+        return index
+
+    def _by_sample(self, file: str, columns: list[str]) -> dict[str, dict[str, Any]]:
+        rows = self.index.filter(pc.equal(self.index["file"], file)).select([*columns, "sample_id"]).to_pylist()
+        return {row["sample_id"]: row for row in rows}
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {sample_id: n for n, sample_id in enumerate(self.index["sample_id"].to_pylist())}
+
+    @cached_property
+    def _places(self) -> dict[str, Any]:
+        places = {"file": self.index["file"].to_pylist()}
+        for name in ("offset", "length", "mask_offset", "mask_length"):
+            places[name] = np.asarray(pc.fill_null(self.index[name], -1)).tolist()
+        return places
+
+    def _place(self, sample_id: str, offset: str, length: str) -> tuple[str, int, int]:
+        position = self._positions.get(sample_id)
+        if position is None:
+            raise UsageError(f'{self.path} has no row "{sample_id}".')
+        return self._places["file"][position], self._places[offset][position], self._places[length][position]
+
+    def _open(self, file: str) -> int:
+        if file not in self._files:
+            self._files[file] = os.open(self.path / file, os.O_RDONLY)
+        return self._files[file]
+
+    def close(self) -> None:
+        """Close the shards that `image` has opened."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __enter__(self) -> "Corpus":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "version": self.version, "_other_version": self._other_version, "_files": {}}
+
+
+def _known(name: str, known: Sequence[str], what: str) -> str:
+    if name not in known:
+        raise UsageError(f'No {what} is called "{name}". There are {", ".join(known)}.')
+    return name

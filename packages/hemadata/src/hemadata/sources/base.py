@@ -1,0 +1,141 @@
+"""What a source is: a page of facts, and three functions that read its published layout.
+
+`index(raw)` makes the plan: cheap, one process, yields a `Ref` per image; text annotations are parsed here.
+`load(ref)` runs in the unit's process and may open pixels; most sources need none and use `load_bytes`.
+`draw(out, n, seed)` writes a tiny raw tree in exactly the published layout, declared defects included.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hemadata.errors import InputMissingError
+from hemadata.formats.boxes import Attribute, Box
+from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.labels import LabelMap
+from hemadata.quarantine import Quarantined
+from hemadata.sources.facts import SourceFacts
+
+
+@dataclass(slots=True)
+class Ref:
+    """One image of the plan: where its bytes lie and what the source's text says about it.
+
+    Args:
+        key: stable inside the source; `sample_id` is `source/key`.
+        group: patient, slide, film, field or photograph, as published; None: the image stands alone.
+        split_upstream: train, validation or test, as published.
+        about: further columns of `schema.COLUMNS`, by name.
+    """
+
+    key: str
+    image: RawFile
+    mask: RawFile | None = None
+    label_raw: str | None = None
+    label_fine_raw: str | None = None
+    objects: tuple[Box, ...] | None = None
+    attributes: tuple[Attribute, ...] | None = None
+    group: str | None = None
+    split_upstream: str | None = None
+    split_paper: str | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Sample:
+    """The bytes behind a `Ref`; `mask` is an image file too."""
+
+    image: bytes
+    mask: bytes | None = None
+    objects: tuple[Box, ...] | None = None
+
+
+class Raw:
+    """The raw folders of one source, and the reader's way to report what it cannot use.
+
+    `raw.own` is the source's own tree; `raw["acevedo"]` another declared in its `raw = [...]`.
+    """
+
+    def __init__(self, facts: SourceFacts, trees: Mapping[str, RawTree]) -> None:
+        self.facts, self.trees = facts, dict(trees)
+        self.problems: list[Quarantined] = []
+
+    @property
+    def own(self) -> RawTree:
+        """The tree of the source's own folder."""
+        return self.trees[self.facts.raw_folders[0]]
+
+    def __getitem__(self, folder: str) -> RawTree:
+        return self.trees[folder]
+
+    def problem(self, file: RawFile | str, record: str, reason: str, detail: str = "") -> None:
+        """Report a file or record that makes no row."""
+        name = file if isinstance(file, str) else file.name
+        self.problems.append(Quarantined(self.facts.name, name, record, reason, detail))
+
+
+def load_bytes(ref: Ref) -> Sample:
+    """Read image and mask as they are; objects are those of the plan."""
+    return Sample(ref.image.read(), ref.mask.read() if ref.mask else None, ref.objects)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A registered data set: facts, label map and the three functions of its module."""
+
+    facts: SourceFacts
+    module: ModuleType
+    toml: bytes
+
+    @property
+    def name(self) -> str:
+        """The slug."""
+        return self.facts.name
+
+    @property
+    def index(self) -> Callable[[Raw], Iterator[Ref]]:
+        """`index(raw)` of the module."""
+        return self.module.index  # type: ignore[no-any-return]
+
+    @property
+    def load(self) -> Callable[[Ref], Sample]:
+        """`load(ref)` of the module, by default `load_bytes`."""
+        return getattr(self.module, "load", load_bytes)
+
+    @property
+    def draw(self) -> Callable[[Path, int, int], None]:
+        """`draw(out, n, seed)` of the module; `out` is the raw root, as `--raw` names it."""
+        return self.module.draw  # type: ignore[no-any-return]
+
+    def label_map(self) -> LabelMap:
+        """Raw label -> ontology node."""
+        return LabelMap(self.facts.labels, self.name)
+
+    def fine_map(self) -> LabelMap:
+        """Raw finer label (a file-name prefix, say) -> ontology node."""
+        return LabelMap(self.facts.labels_fine, self.name)
+
+    def open_raw(self, root: Path) -> Raw:
+        """Scan the raw folders below `root`.
+
+        Raises:
+            InputMissingError: a folder is not there; the message says where the data come from.
+        """
+        missing = [folder for folder in self.facts.raw_folders if not (root / folder).is_dir()]
+        if missing:
+            raise InputMissingError(self._how_to_get(root, missing))
+        return Raw(self.facts, {folder: RawTree.scan(root / folder) for folder in self.facts.raw_folders})
+
+    def _how_to_get(self, root: Path, missing: list[str]) -> str:
+        facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)
+        lines = [f"The raw data of {facts.name} are not in {folders}."]
+        if facts.instructions:
+            lines.append(facts.instructions.strip())
+        elif facts.download:
+            lines.append(f"Get them from {facts.download[0].url} and unpack them there (homepage: {facts.homepage}).")
+        else:
+            lines.append(f"They come from {facts.homepage}.")
+        lines.append(f"To try the pipeline without them: hemadata build --source {facts.name} --phantom 200")
+        return "\n".join(lines)

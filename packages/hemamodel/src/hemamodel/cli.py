@@ -1,0 +1,5 @@
+"""Command line of hemamodel."""
+
+
+def main() -> None:
+    """Entry point."""

@@ -1,0 +1,5 @@
+"""Command line of hemasynth."""
+
+
+def main() -> None:
+    """Entry point."""

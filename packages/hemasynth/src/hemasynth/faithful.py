@@ -1,0 +1,258 @@
+"""Is a sentence true of its cell? Claims (`claims.py`) against the record, and the gates that a pair must pass."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hemasynth.claims import Claim, nouns, read
+from hemasynth.lexicon import Lexicon, Values, load
+
+VERDICTS = ("supported", "generic", "undecided", "unsupported", "contradicted")  # from best to worst
+GATES = (
+    "empty", "language", "length", "sentence", "contradicted", "unsupported", "undecided", "generic", "yes_no", "leak",
+    "asked", "off_topic", "uses",
+)  # fmt: skip
+
+MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
+_YES_NO = re.compile(r"\s*(yes|no)\b\s*([,.;:!\u2014\u2013-]|$)", re.IGNORECASE)
+_ASKS = re.compile(r"(?:^|,\s*)(?:is|are|was|were|does|do|did|has|have|can)\b", re.IGNORECASE)
+_LAST_SENTENCE = re.compile(r"(?:.*[.!;:]\s+)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What experts say of one cell.
+
+    Attributes:
+        label: the cell type as an ontology node; None where it is not known.
+        attributes: value by attribute name, in the spelling of the source.
+    """
+
+    label: str | None
+    attributes: Mapping[str, str]
+
+    def value(self, name: str) -> str | None:
+        """Return an attribute's value, or the cell type under the name "label"."""
+        if name == "label":
+            return None if self.label is None else self.label.strip().lower().replace(" ", "_")
+        return self.attributes.get(name)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict; `part` is "question", "answer" or "text", where the span lies."""
+
+    claim: Claim
+    verdict: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the checker found.
+
+    Attributes:
+        claims: every claim with its verdict.
+        gates: the codes of the gates that refuse the pair, in the order of `GATES`; empty when it passes.
+    """
+
+    claims: tuple[Judged, ...]
+    gates: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of all claims; "undecided" when nothing is claimed."""
+        return max((judged.verdict for judged in self.claims), key=VERDICTS.index, default="undecided")
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether no gate refuses."""
+        return not self.gates
+
+
+@dataclass
+class Checker:
+    """Compares text with records, in the words of one lexicon."""
+
+    lexicon: Lexicon = field(default_factory=load)
+
+    def text(self, record: Record, text: str) -> Report:
+        """Judge a free text, such as a caption."""
+        return Report(tuple(self._judge(record, claim, "text") for claim in read(text, "", self.lexicon)))
+
+    def pair(
+        self,
+        record: Record,
+        question: str,
+        answer: str,
+        asked: str | None = None,
+        uses: Iterable[tuple[str, str]] = (),
+    ) -> Report:
+        """Judge a question with its answer and try every gate.
+
+        Args:
+            record: the cell.
+            question: the question; what an open one presupposes is a claim as well.
+            answer: the answer.
+            asked: the attribute that the answer must state ("label" for the cell type); None when it is free.
+            uses: (name, value) that the pair says it states.
+        """
+        lead, main = _split(question)
+        said_before = self._judged(record, question[:lead], "question")
+        premise = self._judged(record, main, "question", shift=lead)
+        closed = _ASKS.search(main) is not None
+        verb = _YES_NO.match(answer)
+        topic = nouns(question, self.lexicon)
+        context = self._anchor(asked) or (topic[-1] if topic else "")
+        start = verb.end() if verb else 0
+        states = self._judged(record, answer[start:], "answer", context, shift=start)
+        wrong = False
+        if verb is not None:
+            replied = _replied(premise, yes=verb.group(1).lower() == "yes")
+            wrong = not closed or not replied
+            states = [*replied, *states]
+            presupposed = said_before
+        elif closed:
+            presupposed = said_before  # "is it round?" - "it is irregular": the question claims nothing
+        else:
+            presupposed = [*said_before, *(judged for judged in premise if not _mentions_only(judged.claim))]
+        judged = [*presupposed, *states]
+        found = set(_form(question, answer))
+        found |= {one.verdict for one in judged} - {"supported"}
+        if wrong:
+            found.add("yes_no")
+        if asked is not None and not self._stated(record, asked, states):
+            found.add("asked")
+        if asked is not None and topic and self._off_topic(asked, topic):
+            found.add("off_topic")
+        if self._leaks(record, asked, presupposed, closed) or (not closed and _plain(answer) in _plain(question)):
+            found.add("leak")
+        if not all(record.value(name) == value and self._stated(record, name, judged) for name, value in uses):
+            found.add("uses")
+        return Report(tuple(judged), tuple(gate for gate in GATES if gate in found))
+
+    # -- claims against the record ----------------------------------------------------------------------------------------
+
+    def _judged(self, record: Record, text: str, part: str, context: str = "", shift: int = 0) -> list[Judged]:
+        found = []
+        for claim in read(text, context, self.lexicon):
+            if part == "question" and claim.force == "generic":
+                claim = replace(claim, force="fact")  # "which type is most likely?": the question hedges, not the claim
+            if shift:
+                claim = replace(claim, span=(claim.span[0] + shift, claim.span[1] + shift))
+            found.append(self._judge(record, claim, part))
+        return found
+
+    @staticmethod
+    def _judge(record: Record, claim: Claim, part: str) -> Judged:
+        truth = record.value(claim.attribute)
+        if claim.force == "undecided":
+            verdict = "undecided"
+        elif claim.force == "foreign" or truth is None:
+            verdict = "unsupported"
+        elif claim.force == "generic":
+            verdict = "generic"
+        else:
+            verdict = "supported" if (truth in claim.values) == claim.polarity else "contradicted"
+        return Judged(claim, verdict, part)
+
+    def _stated(self, record: Record, name: str, judged: Iterable[Judged]) -> bool:
+        """Tell whether a supported claim leaves no value but the record's: "segmented" does not state "bilobed"."""
+        truth = record.value(name)
+        for one in judged:
+            claim = one.claim
+            if claim.attribute == name and one.verdict == "supported":
+                left = claim.values if claim.polarity else self.lexicon.complement(name, claim.values)
+                if left == Values([truth or ""]):
+                    return True
+        return False
+
+    def _leaks(self, record: Record, asked: str | None, presupposed: Sequence[Judged], closed: bool) -> bool:
+        return asked is not None and any(
+            one.claim.attribute == asked and one.verdict == "supported" and one.claim.polarity for one in presupposed
+        )
+
+    def _anchor(self, asked: str | None) -> str:
+        if asked is None:
+            return ""
+        return "cell" if asked == "label" else self.lexicon.anchor[asked]
+
+    def _off_topic(self, asked: str, topic: Sequence[str]) -> bool:
+        if asked == "label":
+            return False
+        wanted = {self.lexicon.anchor[asked]} | {noun for noun, name in self.lexicon.exists.items() if name == asked}
+        return wanted.isdisjoint(topic)
+
+
+def _split(question: str) -> tuple[int, str]:
+    """Split a question into the length of what is said before, and its last sentence."""
+    match = _LAST_SENTENCE.match(question.rstrip())
+    lead = match.end() if match else 0
+    return lead, question[lead:]
+
+
+def _replied(premise: Sequence[Judged], *, yes: bool) -> list[Judged]:
+    """Turn a premise and "yes" or "no" into what the answer claims; "no" denies the conjunction, not each part."""
+    if yes:
+        return list(premise)
+    false = [one for one in premise if one.verdict == "contradicted"]
+    if false:
+        return [_denied(one, "supported") for one in false if one.claim.kind != "implied"] or list(false[:1])
+    return [_denied(one, "contradicted" if one.verdict == "supported" else one.verdict) for one in premise]
+
+
+def _denied(judged: Judged, verdict: str) -> Judged:
+    return Judged(replace(judged.claim, polarity=not judged.claim.polarity), verdict, judged.part)
+
+
+def _mentions_only(claim: Claim) -> bool:
+    """Tell whether an open question only speaks of a thing: "what colour are the granules?" may be answered "none"."""
+    return claim.kind == "exists" and claim.values == Values(["yes"])
+
+
+def _form(question: str, answer: str) -> Iterable[str]:
+    for text in (question, answer):
+        if not text.strip():
+            yield "empty"
+        if not text.isascii() and any(char.isalpha() and not unicodedata.name(char, "").startswith("LATIN") for char in text):
+            yield "language"
+        if len(text.split()) > MAX_WORDS:
+            yield "length"
+    if not question.rstrip().endswith(("?", ".")) or not answer.rstrip().endswith((".", "!")):
+        yield "sentence"
+
+
+def _plain(text: str) -> str:
+    return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
+
+
+def check_line(line: Mapping[str, object], checker: Checker) -> dict[str, object]:
+    """Judge one line of a file for `hemasynth check`.
+
+    Args:
+        line: `{"id", "source", "attributes", "label", "question", "answer"}`, or `text` in place of the last two.
+        checker: of the line's source.
+
+    Returns:
+        `{"id", "verdict", "claims": [{"attribute", "value", "polarity", "part", "span", "words", "verdict"}]}`.
+    """
+    attributes, label = line.get("attributes"), line.get("label")
+    record = Record(str(label) if label is not None else None, {k: str(v) for k, v in dict(attributes or {}).items()})  # type: ignore[call-overload]
+    if "text" in line:
+        report = checker.text(record, str(line["text"]))
+    else:
+        report = checker.pair(record, str(line["question"]), str(line["answer"]))
+    claims = [
+        {
+            "attribute": one.claim.attribute or None,
+            "value": " | ".join(sorted(one.claim.values)) or None,
+            "polarity": "positive" if one.claim.polarity else "negative",
+            "part": one.part,
+            "span": list(one.claim.span),
+            "words": one.claim.words,
+            "verdict": one.verdict,
+        }
+        for one in report.claims
+    ]
+    return {"id": line.get("id"), "verdict": report.verdict, "claims": claims}

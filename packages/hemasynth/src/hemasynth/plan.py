@@ -1,0 +1,187 @@
+"""The plan: which questions are asked of which cell. Deterministic, and no engine is needed to make it."""
+
+import hashlib
+import json
+import random
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Protocol
+
+from hemasynth.faithful import Record
+from hemasynth.lexicon import Lexicon
+
+QUESTION_TYPES = ("single", "pair", "yes_no", "type_from_features", "features_from_type", "description")
+
+
+class Corpus(Protocol):
+    """The part of a hemadata corpus that hemasynth reads."""
+
+    def rows(
+        self, task: str, *, source: str | None = None, columns: list[str] | None = None
+    ) -> Iterable[Mapping[str, Any]]:
+        """Yield the rows of a task as dicts."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the source: its place in the corpus and what experts say of it."""
+
+    sample_id: str
+    image: str
+    record: Record
+    split_upstream: str | None = None
+
+    @property
+    def vector(self) -> str:
+        """Name of the cell's facts: equal for all cells that experts describe alike."""
+        facts = json.dumps([self.record.label, sorted(self.record.attributes.items())])
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a question is about.
+
+    Attributes:
+        question_type: one of `QUESTION_TYPES`.
+        uses: the attributes that question and answer state, "label" among them where the cell type is named.
+        asked: the one that the answer must state; None when it is free.
+        premise: the value that a yes/no question supposes.
+        group: the part of the cell that a "features_from_type" question is about.
+    """
+
+    question_type: str
+    uses: tuple[str, ...]
+    asked: str | None = None
+    premise: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One pair to be written.
+
+    Attributes:
+        id: unique and stable: cell and slot.
+        turn: how often this topic was drawn before for the same facts; engines take another style for each turn.
+    """
+
+    id: str
+    cell: Cell
+    topic: Topic
+    turn: int
+    seed: int
+
+
+@cache
+def frames(name: str = "wbcatt") -> dict[str, Any]:
+    """Return the sentence frames of a source and the groups of attributes that are asked together."""
+    return tomllib.loads(frames_text(name))
+
+
+@cache
+def frames_text(name: str = "wbcatt") -> str:
+    """Return the frames file as text; its hash goes into `run.json`."""
+    return resources.files(__package__).joinpath("templates", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def cells(corpus: Corpus, source: str = "wbcatt") -> Iterator[Cell]:
+    """Yield the cells of a source, in the order of the corpus."""
+    columns = ["sample_id", "label", "attributes", "split_upstream", "source_file"]
+    for row in corpus.rows(task="classification", source=source, columns=columns):
+        attributes = {each["name"]: each["value"] for each in row["attributes"] or () if each["value"] is not None}
+        image = str(row["source_file"]).rsplit("/", 1)[-1]
+        yield Cell(row["sample_id"], image, Record(row["label"], attributes), row["split_upstream"])
+
+
+def plan(cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | None = None) -> list[Item]:
+    """Plan two or three pairs for each training cell and two for each test cell.
+
+    Cells with the same facts share one deck of topics, so that thousands of equal records are asked different things.
+    """
+    decks: dict[str, Deck] = {}
+    items: list[Item] = []
+    for cell in sorted(cells, key=lambda cell: cell.sample_id)[:limit]:
+        deck = decks.get(cell.vector)
+        if deck is None:
+            deck = decks[cell.vector] = Deck(topics(cell.record, lexicon), f"{seed}:{cell.vector}")
+        extra = cell.split_upstream != "test" and _number(f"{seed}:{cell.sample_id}") % 2
+        name = cell.sample_id.rsplit("/", 1)[-1]
+        for slot, topic in enumerate(deck.draw(3 if extra else 2)):
+            turn = deck.turns[topic]
+            deck.turns[topic] += 1
+            items.append(Item(f"{name}-{slot}", cell, topic, turn, _number(f"{seed}:{cell.sample_id}:{slot}")))
+    return items
+
+
+class Deck:
+    """Topics in shuffled order, dealt without replacement and shuffled again when they run out."""
+
+    def __init__(self, topics: list[Topic], key: str) -> None:
+        self.topics, self.key, self.round = topics, key, 0
+        self.pile: list[Topic] = []
+        self.turns: dict[Topic, int] = defaultdict(int)
+
+    def draw(self, count: int) -> list[Topic]:
+        """Deal `count` topics that differ from each other."""
+        hand: list[Topic] = []
+        held: list[Topic] = []
+        while len(hand) < count:
+            if not self.pile:
+                self.pile = list(self.topics)
+                random.Random(f"{self.key}:{self.round}").shuffle(self.pile)
+                self.round += 1
+            topic = self.pile.pop()
+            (held if topic in hand else hand).append(topic)
+        self.pile += reversed(held)
+        return hand
+
+
+def topics(record: Record, lexicon: Lexicon) -> list[Topic]:
+    """List what can be asked about a record, each topic as often as its weight says."""
+    rules = frames(lexicon.name)["plan"]
+    weights: dict[str, int] = rules["weights"]
+    known = [name for name in lexicon.values if not _blurred(record, name)]
+    found: list[Topic] = []
+
+    def add(times: int, *args: Any, **kwargs: Any) -> None:
+        found.extend([Topic(*args, **kwargs)] * times)
+
+    for name in known:
+        value = record.value(name)
+        add(weights["single"], "single", (name,), asked=name)
+        if value != "nil":
+            add(weights["yes_no_true"], "yes_no", (name,), asked=name, premise=value)
+        others = [other for other in lexicon.values[name] if other not in (value, "nil")]
+        other = others[_number(f"{name}:{sorted(record.attributes.items())}") % len(others)]
+        add(weights["yes_no_false"], "yes_no", (name,), asked=name, premise=other)
+    for pair in rules["pairs"]:
+        if set(pair) <= set(known) and record.value(pair[0]) != "nil":
+            add(weights["pair"], "pair", tuple(pair))
+    if record.label is not None:
+        for chosen in rules["features"]:
+            add(weights["type_from_features"], "type_from_features", (*_stated(record, chosen), "label"), asked="label")
+        for group, chosen in rules["groups"].items():
+            add(weights["features_from_type"], "features_from_type", (*_stated(record, chosen), "label"), group=group)
+        add(weights["description"], "description", (*known, "label"))
+    return found
+
+
+def _blurred(record: Record, name: str) -> bool:
+    """Tell whether a value is missing, or says "no granules" where the record has granules (three records do)."""
+    value = record.value(name)
+    return value is None or (value == "nil" and record.value("granularity") != "no")
+
+
+def _stated(record: Record, names: Iterable[str]) -> tuple[str, ...]:
+    """Put "no granules" in place of the type and colour of granules that are not there."""
+    stated = ("granularity" if record.value(n) == "nil" else n for n in names if not _blurred(record, n))
+    return tuple(dict.fromkeys(stated))
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
