@@ -1,5 +1,208 @@
-"""Command line of hemadata."""
+"""Command line of hemadata. Everything heavy is imported inside the command, so that --help answers at once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hemadata.console import complain, emit, progress_bar, say
+from hemadata.errors import EXIT_DONE, EXIT_FINDINGS, HemaError, UsageError
+
+app = typer.Typer(
+    name="hemadata",
+    help="Raw public blood-cell image sets, as one corpus.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sources_app = typer.Typer(no_args_is_help=True, help="The registered data sets.")
+prompts_app = typer.Typer(no_args_is_help=True, help="Prompt templates.")
+app.add_typer(sources_app, name="sources")
+app.add_typer(prompts_app, name="prompts")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+Depth = Literal["none", "header", "full"]
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line; errors that a user can cause end in a sentence and an exit code."""
+    try:
+        app()
+    except HemaError as error:
+        complain(str(error))
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        complain("Stopped. What was finished is kept: run the same command again to go on.")
+        raise SystemExit(130) from None
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "    hemadata build --source raabin --phantom 200     no download needed\n\n"
+    "    hemadata build --source bccd --source acevedo --raw downloads --out corpus\n\n"
+    "    hemadata build --all --jobs 8 --json"
+)
+def build(
+    source: Annotated[list[str] | None, typer.Option(help="Slug of a source; may be given several times.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every source whose raw data are there.")] = False,
+    raw: Annotated[Path, typer.Option(help="Folder with one raw folder per slug.")] = Path("raw"),
+    out: Annotated[Path, typer.Option(help="Folder of the corpus.")] = Path("corpus"),
+    phantom: Annotated[int | None, typer.Option(help="Draw so many images instead of reading raw data.", min=1)] = None,
+    check: Annotated[Depth, typer.Option(help="How deeply images are looked at; full decodes each.")] = "full",
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes; default: cores, bounded by memory.", min=1)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many images of each source.", min=1)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the plan, write nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 for defects that the source does not declare.")
+    ] = False,
+    materialize_prompts: Annotated[
+        bool, typer.Option("--materialize-prompts", help="Write the rendered prompt into each row.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn raw data into a corpus. Kill it at any time and run it again: only what is unfinished is done."""
+    from hemadata import sources
+    from hemadata.build import Options, build
+    from hemadata.build.executors import default_jobs
+    from hemadata.build.report import exit_code, tell
+
+    if bool(source) == every:
+        raise UsageError(
+            "Name what to build: --source NAME (several times if you like), or --all. See hemadata sources list."
+        )
+    names = list(source or sources.names())
+    absent = [n for n in names if not sources.get(n).is_there(raw)] if every and phantom is None else []
+    options = Options(
+        check=check,
+        jobs=jobs or default_jobs(),
+        limit=limit,
+        phantom=phantom,
+        dry_run=dry_run,
+        prompt="1" if materialize_prompts else None,
+    )
+    with progress_bar("images", quiet=as_json) as progress:
+        results = build([name for name in names if name not in absent], raw, out, options, progress)
+    if as_json:
+        emit({"sources": {result.source: result.as_dict() for result in results}})
+        for result in results:
+            if result.error:
+                complain(str(result.error))
+    else:
+        tell(results, absent, out, raw)
+    raise typer.Exit(exit_code(results, strict))
+
+
+@app.command(epilog="Example:\n\n    hemadata check corpus")
+def check(
+    corpus: CorpusArgument = Path("corpus"),
+    depth: Annotated[Depth, typer.Option("--check", help="full decodes every image and mask.")] = "full",
+    as_json: Json = False,
+) -> None:
+    """Check a corpus against its contract: files, rows, labels, boxes, masks, offsets, splits."""
+    from dataclasses import asdict
+
+    from hemadata.audit.contract import check
+
+    with progress_bar("rows", quiet=as_json) as progress:
+        report = check(corpus, depth, progress)
+    if as_json:
+        emit({"sources": report.sources, "rows": report.rows, "findings": [asdict(f) for f in report.findings]})
+    else:
+        for finding in report.findings:
+            say(f"{finding.rule:14} {finding.where}: {finding.found}")
+        say(f"{report.rows:,} rows of {report.sources} sources checked, {len(report.findings)} findings.")
+    raise typer.Exit(EXIT_FINDINGS if report.findings else EXIT_DONE)
+
+
+@app.command(epilog="Example:\n\n    hemadata view corpus bccd/BloodImage_00000 --out sample.png")
+def view(
+    corpus: CorpusArgument,
+    sample_id: Annotated[str, typer.Argument(help="Row to draw, e.g. bccd/BloodImage_00000.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sample.png"),
+) -> None:
+    """Draw one row: its image with boxes, labels and mask, as a PNG."""
+    import hemadata
+    from hemadata.report.picture import picture
+
+    with hemadata.open(corpus) as opened:
+        picture(opened, sample_id).save(out)
+    say(f"{sample_id} is drawn in {out}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the column reference of the corpus (docs/corpus.md)."""
+    from hemadata.schema import render
+
+    print(render(), end="")
+
+
+@sources_app.command("list", epilog="Example:\n\n    hemadata sources list --json")
+def sources_list(
+    corpus: Annotated[Path, typer.Option(help="Corpus whose counts are shown beside the published ones.")] = Path(
+        "corpus"
+    ),
+    as_json: Json = False,
+) -> None:
+    """All sources in the order of the paper's tables, published counts beside those found in the corpus."""
+    from hemadata.sources.catalogue import catalogue, table
+
+    rows = catalogue(corpus)
+    if as_json:
+        emit(rows)
+    else:
+        say(table(rows))
+
+
+@sources_app.command("show", epilog="Example:\n\n    hemadata sources show raabin")
+def sources_show(name: Annotated[str, typer.Argument(help="Slug of a source.")], as_json: Json = False) -> None:
+    """Everything that is known about one source: layout, licence, citation, labels, defects."""
+    from hemadata import sources
+    from hemadata.sources.catalogue import page
+
+    source = sources.get(name)
+    if as_json:
+        emit(source.facts.model_dump(mode="json"))
+    else:
+        say(page(source))
+
+
+@prompts_app.command("render", epilog="Example:\n\n    hemadata prompts render corpus --task detection -n 3")
+def prompts_render(
+    corpus: CorpusArgument = Path("corpus"),
+    task: Annotated[str | None, typer.Option(help="Only rows of this task.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only rows of this source.")] = None,
+    template: Annotated[str, typer.Option(help="Template id; 1 is the paper's.")] = "1",
+    seed: Annotated[int, typer.Option(help="Chooses among several questions or sentences of a row.")] = 0,
+    count: Annotated[int, typer.Option("-n", "--count", help="Rows per source.", min=1)] = 3,
+    as_json: Json = False,
+) -> None:
+    """Render the prompts of some rows of a corpus."""
+    from itertools import islice
+
+    import hemadata
+    from hemadata import prompts
+
+    wanted, shown = prompts.get(template), list[dict[str, Any]]()
+    with hemadata.open(corpus) as opened:
+        for manifest in opened.manifests.values():
+            if task not in (None, manifest.task) or source not in (None, manifest.source):
+                continue
+            text = {"vqa": ["qa"], "mlm": ["texts"]}.get(manifest.task, [])
+            columns = ["sample_id", "source", "disease", *text]
+            for row in islice(opened.rows(manifest.task, columns=columns, source=manifest.source), count):
+                prompt = opened.prompt(row, template, seed)
+                shown.append({"sample_id": row["sample_id"], "prompt_id": wanted.prompt_id, "prompt": prompt})
+    if as_json:
+        emit(shown)
+    else:
+        for entry in shown:
+            say(f"{entry['sample_id']}\t{entry['prompt']}")
+
+
+if __name__ == "__main__":
+    main()

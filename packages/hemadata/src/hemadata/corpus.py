@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hemadata import ontology, prompts, schema
+from hemadata import prompts, schema
 from hemadata.build.assign import ARROW, version_in_force
 from hemadata.build.card import corpus_id
 from hemadata.build.records import Manifest, read_manifests
 from hemadata.build.units import INDEX_SCHEMA
 from hemadata.errors import InputMissingError, UsageError
+from hemadata.ontology import FILES, Ontology, View
 
 
 class Corpus:
@@ -30,7 +31,9 @@ class Corpus:
     def __init__(self, path: Path, version: str | None = None) -> None:
         self.path = path
         if not any((path / "manifest").glob("*.json")):
-            raise InputMissingError(f"There is no corpus in {path}. Make one: hemadata build --source bccd --phantom 200 --out {path}")
+            raise InputMissingError(
+                f"There is no corpus in {path}. Make one: hemadata build --source bccd --phantom 200 --out {path}"
+            )
         in_force = version_in_force(path)
         self.version = version or (in_force.stem if in_force else None)
         self._other_version = in_force is not None and self.version != in_force.stem
@@ -55,9 +58,9 @@ class Corpus:
         return corpus_id(self.path, list(self.manifests.values()))
 
     @cached_property
-    def ontology(self) -> ontology.Ontology:
+    def ontology(self) -> Ontology:
         """The ontology that the corpus carries."""
-        return ontology.Ontology.from_texts({name: (self.path / "ontology" / name).read_bytes() for name in ontology.FILES})
+        return Ontology.from_texts({name: (self.path / "ontology" / name).read_bytes() for name in FILES})
 
     @cached_property
     def index(self) -> pa.Table:
@@ -125,7 +128,7 @@ class Corpus:
         file, offset, length = self._place(sample_id, "mask_offset", "mask_length")
         return os.pread(self._open(file), length, offset) if offset >= 0 else None
 
-    def view(self, name: str) -> ontology.View:
+    def view(self, name: str) -> View:
         """A class view of the ontology, e.g. `wbc5` or `uni_hema_45`."""
         return self.ontology.view(name)
 

@@ -48,7 +48,7 @@ def fit_box(box: XYWH, width: int, height: int, overhang: float) -> tuple[XYWH |
         (`box_not_finite`, `degenerate_box`, `box_outside`).
     """
     x, y, w, h = box
-    if 0 <= x and 0 < w and x + w <= width and 0 <= y and 0 < h and y + h <= height:
+    if x >= 0 and w > 0 and x + w <= width and y >= 0 and h > 0 and y + h <= height:
         return box, None
     if not all(map(isfinite, box)):
         return None, "box_not_finite"

@@ -85,7 +85,12 @@ TEXTS = list_of(
 
 COLUMNS: tuple[Column, ...] = (
     Column("sample_id", STRING, "`source/stable-key`: unique in the corpus, survives rebuilds"),
-    Column("image", IMAGE, "image file: original bytes, or lossless PNG (flag `reencoded`); `path` is a bare name", is_image=True),
+    Column(
+        "image",
+        IMAGE,
+        "image file: original bytes, or lossless PNG (flag `reencoded`); `path` is a bare name",
+        is_image=True,
+    ),
     Column("width", INT32, "pixels, of the decoded image"),
     Column("height", INT32, "pixels, of the decoded image"),
     Column("source", STRING, "slug of the source, e.g. `raabin`"),
@@ -98,13 +103,19 @@ COLUMNS: tuple[Column, ...] = (
     Column("flags", STRINGS, "what was done to the row: " + "; ".join(f"`{k}`: {v}" for k, v in FLAGS.items())),
     Column("split_upstream", STRING, "split that the publisher states: train, validation, test"),
     Column("split_paper", STRING, "split of the Uni-Hema paper, where it can be rebuilt"),
-    Column("native_group", STRING, "patient, slide, film, field or source photograph as published, namespaced by the source or its family"),
+    Column(
+        "native_group",
+        STRING,
+        "patient, slide, film, field or source photograph as published, namespaced by the source or its family",
+    ),
     Column("disease", STRING, "disease domain of the source, e.g. normal, leukemia, malaria"),
     Column("specimen", STRING, "blood, marrow, sputum"),
     Column("stain", STRING, "stain as published"),
     Column("modality", STRING, "single-cell or field-of-view"),
     Column("magnification", STRING, "objective as published, e.g. `100x`"),
-    Column("label", STRING, "ontology node of the image's one cell or of the image; null where objects carry the labels"),
+    Column(
+        "label", STRING, "ontology node of the image's one cell or of the image; null where objects carry the labels"
+    ),
     Column("label_raw", STRING, "literal spelling in the source"),
     Column("label_fine", STRING, "finer ontology node where the file name proves it"),
     Column("label_scope", STRING, "what the label was given to: cell, image, subject"),
@@ -120,12 +131,35 @@ COLUMNS: tuple[Column, ...] = (
         "`bbox_raw` the same box as the source gives it, where it was turned or cut; `rle` COCO run lengths",
         ("detection", "segmentation"),
     ),
-    Column("classes_annotated", STRINGS, "nodes that were annotated exhaustively; null: unknown. Other classes are not negatives", ("detection", "segmentation")),
-    Column("mask", IMAGE, "palette PNG of the decoded size; the index is the region's number in `regions`", ("segmentation",), is_image=True),
-    Column("mask_classes", MASK_CLASSES, "regions declared for the source: index in the mask, region, raw value, ontology node of the cell it belongs to, pixels in this mask", ("segmentation",)),
+    Column(
+        "classes_annotated",
+        STRINGS,
+        "nodes that were annotated exhaustively; null: unknown. Other classes are not negatives",
+        ("detection", "segmentation"),
+    ),
+    Column(
+        "mask",
+        IMAGE,
+        "palette PNG of the decoded size; the index is the region's number in `regions`",
+        ("segmentation",),
+        is_image=True,
+    ),
+    Column(
+        "mask_classes",
+        MASK_CLASSES,
+        "regions declared for the source: index in the mask, region, raw value, ontology node of the cell it belongs to, pixels in this mask",
+        ("segmentation",),
+    ),
     Column("foreground", STRINGS, "regions that make the binary target of the source", ("segmentation",)),
-    Column("qa", QA, "question-answer pairs on this image; `origin` is human, template, model or model_repaired", ("vqa",)),
-    Column("texts", TEXTS, "masked sentences on this image; `targets` are the blanks with character offsets in `text`", ("mlm",)),
+    Column(
+        "qa", QA, "question-answer pairs on this image; `origin` is human, template, model or model_repaired", ("vqa",)
+    ),
+    Column(
+        "texts",
+        TEXTS,
+        "masked sentences on this image; `targets` are the blanks with character offsets in `text`",
+        ("mlm",),
+    ),
     Column("prompt", STRING, "rendered prompt; null unless built with `--materialize-prompts`"),
     Column("prompt_id", STRING, "template and version that rendered it"),
 )
@@ -133,8 +167,16 @@ COLUMNS: tuple[Column, ...] = (
 ASSIGNMENT: tuple[Column, ...] = (
     Column("sample_id", STRING, "key"),
     Column("source", STRING, "slug"),
-    Column("split", STRING, "train, validation, test or excluded: what the corpus decides; the shard's file name says the same"),
-    Column("split_basis", STRING, "why: upstream, group (another row of the group was placed before) or hash (of the group key)"),
+    Column(
+        "split",
+        STRING,
+        "train, validation, test or excluded: what the corpus decides; the shard's file name says the same",
+    ),
+    Column(
+        "split_basis",
+        STRING,
+        "why: upstream, group (another row of the group was placed before) or hash (of the group key)",
+    ),
     Column("group_id", STRING, "what must not straddle splits, corpus-wide"),
     Column("dup_cluster", STRING, "cluster of duplicates across sources; null: none known"),
 )
@@ -190,7 +232,10 @@ def feature(kind: pa.DataType) -> dict[str, Any]:
 def render() -> str:
     """The column reference in Markdown (`docs/corpus.md`)."""
     lines = [_PREAMBLE, "## Columns of the shards\n", "| column | type | tasks | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{c.name}` | {_type_name(c)} | {'all' if c.tasks is None else ', '.join(c.tasks)} | {c.meaning} |" for c in COLUMNS]
+    lines += [
+        f"| `{c.name}` | {_type_name(c)} | {'all' if c.tasks is None else ', '.join(c.tasks)} | {c.meaning} |"
+        for c in COLUMNS
+    ]
     for title, wanted in (("assignment", ASSIGNMENT), ("index, beside every scalar above", INDEX_ONLY)):
         lines += [f"\n## Columns of the {title}\n", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {_type_name(c)} | {c.meaning} |" for c in wanted]

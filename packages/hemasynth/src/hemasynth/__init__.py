@@ -1,0 +1,1 @@
+"""Text from expert labels, written by a served model or from templates, every sentence checked against its record."""

@@ -1,5 +1,148 @@
 """Command line of hemasynth."""
 
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from hemadata.errors import EXIT_FINDINGS, HemaError, InputMissingError, UsageError
+
+if TYPE_CHECKING:
+    from hemasynth.run import Progress
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Text from expert labels: question-answer pairs on blood cells, every sentence checked against its record.",
+)
+
+VQA_EXAMPLES = """
+Examples:
+
+    hemasynth vqa --engine template
+
+    hemasynth vqa --model BioMistral-7B --base-url http://127.0.0.1:8000/v1
+
+    hemasynth vqa --engine template --limit 20 --json
+"""
+CHECK_EXAMPLES = """
+Examples:
+
+    hemasynth check pairs.jsonl
+
+    hemasynth check pairs.jsonl --json > verdicts.jsonl
+"""
+
+
+@app.callback()
+def commands() -> None:
+    """Keep the command's name in the call while there are few of them."""
+
+
+@app.command(epilog=VQA_EXAMPLES)
+def vqa(
+    corpus: Annotated[Path, typer.Option(help="Corpus with wbcatt; the pairs are built into it.")] = Path("corpus"),
+    raw: Annotated[Path, typer.Option(help="Folder of raw data; gets wbcatt-vqa/hemasynth.")] = Path("raw"),
+    engine: Annotated[str, typer.Option(help="auto, template or endpoint. auto never takes the templates.")] = "auto",
+    model: Annotated[str, typer.Option(help="Alias, or the name that the server knows.")] = "BioMistral-7B",
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, up to and with /v1.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the plan and of every request.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many cells.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
+) -> None:
+    """Write question-answer pairs for every cell of wbcatt, and build them into the corpus as wbcatt-vqa."""
+    from hemasynth.engines import choose
+    from hemasynth.vqa import build, write
+
+    if engine not in choose.ENGINES:
+        raise UsageError(f'No engine is called "{engine}". There are {", ".join(choose.ENGINES)}.')
+    chosen = choose.choose(engine, model, base_url)
+    with _bar() as progress:
+        outcome, folder = write(chosen, corpus, raw, seed, limit, progress)
+    built = build(corpus, raw)
+    counts = outcome.run["counts"]
+    if as_json:
+        totals = {name: counts[name] for name in ("cells", "pairs", "refused")}
+        typer.echo(json.dumps({**totals, "engine": chosen.name, "out": str(folder), "build": built}))
+        return
+    typer.echo(f"{counts['cells']:,} cells  {counts['pairs']:,} pairs  {outcome.refused:,} refused  by {chosen.name}")
+    for what in ("question_type", "origin", "refusals"):
+        if counts[what]:
+            typer.echo(f"  {what.replace('_', ' ')}: " + ", ".join(f"{name} {n:,}" for name, n in counts[what].items()))
+    images = ", ".join(f"{name} {source['images']:,} images" for name, source in built["sources"].items())
+    typer.echo(f"Pairs in {folder}, built into {corpus}: {images}")
+
+
+@app.command(epilog=CHECK_EXAMPLES)
+def check(
+    file: Annotated[
+        Path, typer.Argument(help="A JSON object a line: id, source, attributes, label, question, answer or text.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: id, verdict, claims.")] = False,
+) -> None:
+    """Compare sentences with the records of their cells. Exits 1 when a record contradicts one."""
+    from hemasynth.faithful import VERDICTS, Checker, check_line
+
+    checker = Checker()
+    counts = dict.fromkeys(VERDICTS, 0)
+    for number, line in _lines(file):
+        if line.get("source", "wbcatt") != "wbcatt":
+            raise UsageError(f"{file}, line {number}: source is {line['source']!r}; the checker knows wbcatt.")
+        result = check_line(line, checker, f"{file}, line {number}")
+        counts[str(result["verdict"])] += 1
+        if as_json:
+            typer.echo(json.dumps(result))
+    if not as_json:
+        found = ", ".join(f"{n:,} {verdict}" for verdict, n in counts.items())
+        typer.echo(f"{sum(counts.values()):,} checked: {found}")
+    if counts["contradicted"]:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    from hemasynth.errors import RecordError
+
+    if not file.is_file():
+        raise InputMissingError(f"There is no file {file}. It should hold one JSON object a line.")
+    with file.open(encoding="utf-8") as lines:
+        for number, text in enumerate(lines, start=1):
+            if not text.strip():
+                continue
+            try:
+                line = json.loads(text)
+            except ValueError as error:
+                raise RecordError(f"{file}, line {number}: this is not JSON ({error}).") from error
+            if not isinstance(line, dict):
+                raise RecordError(f"{file}, line {number}: expected a JSON object, found {type(line).__name__}.")
+            yield number, line
+
+
+@contextmanager
+def _bar() -> "Iterator[Progress | None]":
+    """Show a progress bar on a terminal, and nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("pairs", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
 
 def main() -> None:
-    """Entry point."""
+    """Entry point: a user's mistake is a message and an exit code, never a traceback."""
+    try:
+        app(prog_name="hemasynth")
+    except HemaError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written
+        typer.echo(f"{error.filename or 'The disk'}: {error.strerror or error}", err=True)
+        sys.exit(EXIT_FINDINGS)

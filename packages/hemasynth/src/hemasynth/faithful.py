@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hemasynth.claims import Claim, nouns, read
+from hemasynth.errors import RecordError
 from hemasynth.lexicon import Lexicon, Values, load
 
 VERDICTS = ("supported", "generic", "undecided", "unsupported", "contradicted")  # from best to worst
@@ -132,7 +133,7 @@ class Checker:
             found.add("uses")
         return Report(tuple(judged), tuple(gate for gate in GATES if gate in found))
 
-    # -- claims against the record ----------------------------------------------------------------------------------------
+    # -- claims against the record -----------------------------------------------------------------
 
     def _judged(self, record: Record, text: str, part: str, context: str = "", shift: int = 0) -> list[Judged]:
         found = []
@@ -215,7 +216,7 @@ def _form(question: str, answer: str) -> Iterable[str]:
     for text in (question, answer):
         if not text.strip():
             yield "empty"
-        if not text.isascii() and any(char.isalpha() and not unicodedata.name(char, "").startswith("LATIN") for char in text):
+        if any(char.isalpha() and not unicodedata.name(char, "").startswith("LATIN") for char in text if char > "\x7f"):
             yield "language"
         if len(text.split()) > MAX_WORDS:
             yield "length"
@@ -227,18 +228,26 @@ def _plain(text: str) -> str:
     return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
 
 
-def check_line(line: Mapping[str, object], checker: Checker) -> dict[str, object]:
+def check_line(line: Mapping[str, object], checker: Checker, where: str = "this line") -> dict[str, object]:
     """Judge one line of a file for `hemasynth check`.
 
     Args:
         line: `{"id", "source", "attributes", "label", "question", "answer"}`, or `text` in place of the last two.
         checker: of the line's source.
+        where: names the line in messages.
 
     Returns:
         `{"id", "verdict", "claims": [{"attribute", "value", "polarity", "part", "span", "words", "verdict"}]}`.
+
+    Raises:
+        RecordError: a field is missing or of another type.
     """
     attributes, label = line.get("attributes"), line.get("label")
-    record = Record(str(label) if label is not None else None, {k: str(v) for k, v in dict(attributes or {}).items()})  # type: ignore[call-overload]
+    if not isinstance(attributes, Mapping):
+        raise RecordError(f"{where}: expected attributes as an object of names and values.")
+    if not ("text" in line or ("question" in line and "answer" in line)):
+        raise RecordError(f"{where}: expected question and answer, or text.")
+    record = Record(None if label is None else str(label), {str(k): str(v) for k, v in attributes.items()})
     if "text" in line:
         report = checker.text(record, str(line["text"]))
     else:

@@ -16,8 +16,7 @@ import xxhash
 from filelock import FileLock
 
 from hemadata import schema
-from hemadata.build.arrow import to_table
-from hemadata.build.parquet import write_file
+from hemadata.arrow import to_table, write_tables
 from hemadata.build.plan import Plan
 from hemadata.sources.base import Ref
 from hemadata.sources.facts import SourceFacts
@@ -72,7 +71,7 @@ def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
         if not merged.equals(table):
             last = version_in_force(corpus)
             number = int(last.stem[1:]) + 1 if last else 1
-            write_file(folder / f"v{number:04d}.parquet", [merged])
+            write_tables(folder / f"v{number:04d}.parquet", [merged])
     return decided
 
 

@@ -79,7 +79,10 @@ def _configs(manifests: list[Manifest]) -> list[tuple[str, list[tuple[str, str]]
         single[f"{manifest.task}--{manifest.source}"] = (f"data/{manifest.task}/{manifest.source}", splits)
     wanted = [(task, f"data/{task}/*", tasks[task]) for task in schema.TASKS if tasks.get(task)]
     wanted += [(name, folder, splits) for name, (folder, splits) in sorted(single.items())]
-    configs = [(name, [(s, f"{folder}/{s}-*.parquet") for s in schema.SPLITS if s in splits]) for name, folder, splits in wanted]
+    configs = [
+        (name, [(s, f"{folder}/{s}-*.parquet") for s in schema.SPLITS if s in splits])
+        for name, folder, splits in wanted
+    ]
     return [*configs, ("index", [("train", "index/*.parquet")])]
 
 

@@ -20,7 +20,7 @@ def rows_digest(tables: Iterable[pa.Table]) -> str:
 
 def _add(digest: "xxhash.xxh3_128", array: pa.Array) -> None:
     kind = array.type
-    digest.update(f"{kind}:{len(array)}:{array.null_count};".encode())
+    digest.update(f"{_name(kind)}:{len(array)}:{array.null_count};".encode())
     if array.null_count == len(array):
         return
     if array.null_count:
@@ -42,3 +42,10 @@ def _add(digest: "xxhash.xxh3_128", array: pa.Array) -> None:
             digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
     else:
         digest.update(np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).tobytes())
+
+
+def _name(kind: pa.DataType) -> str:
+    """Name of a type without what Parquet may rename: the item field of lists."""
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(field.name for field in kind)}>"
+    return "list" if pa.types.is_nested(kind) else str(kind)

@@ -41,7 +41,11 @@ class Options:
     @property
     def of_rows(self) -> dict[str, str]:
         """The options that are part of a unit's key."""
-        return {"check": self.check, "prompt": self.prompt or "", "phantom": "" if self.phantom is None else str(self.phantom)}
+        return {
+            "check": self.check,
+            "prompt": self.prompt or "",
+            "phantom": "" if self.phantom is None else str(self.phantom),
+        }
 
 
 @dataclass(slots=True)
@@ -129,7 +133,9 @@ def _build_one(source: Source, raw: Path, out: Path, options: Options, progress:
                     with contextlib.suppress(OSError):  # another source may still be at work there
                         phantom.parent.rmdir()
     except Timeout as error:
-        raise CorpusError(f"{source.name} is being built into {out} by another process. Wait for it, or use another --out.") from error
+        raise CorpusError(
+            f"{source.name} is being built into {out} by another process. Wait for it, or use another --out."
+        ) from error
 
 
 def _draw_phantom(source: Source, out: Path, options: Options) -> Path | None:
@@ -151,7 +157,9 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
     old = read_manifest(out, name)
     if old and (old.phantom is None) != (options.phantom is None):
         held, asked = ("real data", "a phantom") if old.phantom is None else ("a phantom", "real data")
-        raise CorpusError(f"{out} holds {held} of {name}; {asked} would replace them. Use another --out, or remove {out} first.")
+        raise CorpusError(
+            f"{out} holds {held} of {name}; {asked} would replace them. Use another --out, or remove {out} first."
+        )
     assigned = assign(out, plan)
     keys = {
         unit.bucket: unit_key(plan, unit, _decisions(assigned, name, [r.key for r in unit.refs]), options.of_rows)

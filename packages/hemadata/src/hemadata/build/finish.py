@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from hemadata import ontology, prompts
+from hemadata.arrow import write_tables
+from hemadata.atomic import write_bytes, write_text
 from hemadata.build.card import card
-from hemadata.build.parquet import write_file
-from hemadata.build.records import Manifest, UnitRecord, read_manifests, write_bytes, write_text
+from hemadata.build.records import Manifest, UnitRecord, read_manifests
 from hemadata.build.units import INDEX_SCHEMA, state_folder
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
@@ -50,7 +51,7 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     index_path.parent.mkdir(exist_ok=True)
     index = _index(state, index_path, manifest)
     if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
-        write_file(index_path, [index])
+        write_tables(index_path, [index])
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
     shutil.rmtree(state, ignore_errors=True)

@@ -127,7 +127,9 @@ def _decode(image: Image.Image) -> None:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation as `datasets` applies it when it decodes."""
-    if image.format != "TIFF" and not any(key in image.info for key in ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")):
+    if image.format != "TIFF" and not any(
+        key in image.info for key in ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+    ):
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)

@@ -87,7 +87,9 @@ class MaskReader:
         stray = np.flatnonzero((counts > 0) & ~self._declared)
         if len(stray) and not self.snap:
             shown = ", ".join(map(str, stray[:8])) + (", …" if len(stray) > 8 else "")
-            raise DefectError("mask_values", f"{shown} in {int(counts[stray].sum())} pixels; declared are {sorted(self.regions)}")
+            raise DefectError(
+                "mask_values", f"{shown} in {int(counts[stray].sum())} pixels; declared are {sorted(self.regions)}"
+            )
         regions = self._to_region[values]
         found = np.bincount(regions.ravel())
         pixels = {int(v): int(found[v]) if v < len(found) else 0 for v in np.unique(self._to_region)}
@@ -109,7 +111,9 @@ def _read_grey(data: bytes) -> Image.Image:
     try:
         image = Image.open(BytesIO(data))
         if image.width * image.height > MAX_PIXELS:
-            raise DefectError("unreadable_mask", f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded")
+            raise DefectError(
+                "unreadable_mask", f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded"
+            )
         image.load()
     except DefectError:
         raise

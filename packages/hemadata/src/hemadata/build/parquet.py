@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,27 +28,6 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         write_page_index=True,
         store_schema=True,
     )
-
-
-def write_file(path: Path, tables: Sequence[pa.Table]) -> None:
-    """Write a small table file (index, assignment) atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with pq.ParquetWriter(temporary, tables[0].schema, compression="ZSTD") as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=50_000)
-    publish(temporary, path)
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name: fsync, rename, fsync of the folder. A reader sees the old file or the new one."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _leaves(schema: pa.Schema) -> Iterator[str]:
@@ -77,7 +56,9 @@ def byte_ranges(path: Path, leaf: str) -> list[tuple[int, int] | None]:
         for group in range(meta.num_row_groups):
             chunk = next(c for c in _chunks(meta.row_group(group)) if c.path_in_schema == leaf)
             if chunk.compression != "UNCOMPRESSED" or chunk.dictionary_page_offset is not None:
-                raise CorpusError(f"{path}: {leaf} is compressed or dictionary-encoded; it must be plain to be read by pread")
+                raise CorpusError(
+                    f"{path}: {leaf} is compressed or dictionary-encoded; it must be plain to be read by pread"
+                )
             start, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
             while start < end:
                 start = _page(file.fileno(), start, ranges)

@@ -70,7 +70,9 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         for file in tree.junk:
             raw.problem(file, "", "junk_file", f"{file.size} bytes")
     if not refs:
-        raise HemaError(f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}.")
+        raise HemaError(
+            f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
+        )
     buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
     width = 64 - (buckets - 1).bit_length()
     hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)

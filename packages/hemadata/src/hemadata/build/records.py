@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hemadata.build.parquet import publish
+from hemadata.atomic import write_text
 from hemadata.errors import CorpusError
 from hemadata.quarantine import Quarantined
 
@@ -92,25 +92,12 @@ def read_manifest(corpus: Path, source: str) -> Manifest | None:
         record["problems"] = [Quarantined(**entry) for entry in record["problems"]]
         return Manifest(**record)
     except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path} is not a manifest of this version ({error}). Remove it and build {source} again.") from error
+        raise CorpusError(
+            f"{path} is not a manifest of this version ({error}). Remove it and build {source} again."
+        ) from error
 
 
 def read_manifests(corpus: Path) -> list[Manifest]:
     """All manifests, by slug."""
     found = (read_manifest(corpus, path.stem) for path in sorted((corpus / "manifest").glob("*.json")))
     return [manifest for manifest in found if manifest]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically; an equal file is left as it is."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file atomically; an equal file is left as it is."""
-    if path.exists() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    publish(temporary, path)

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemadata import prompts, schema, sources
-from hemadata.build.arrow import to_table
+from hemadata.arrow import to_table, write_tables
+from hemadata.atomic import publish, write_text
 from hemadata.build.assign import Assigned
 from hemadata.build.digest import rows_digest
 from hemadata.build.images import Check
-from hemadata.build.parquet import ROW_GROUP_BYTES, ROW_GROUP_ROWS, byte_ranges, open_writer, publish, write_file
-from hemadata.build.records import Shard, UnitRecord, write_text
+from hemadata.build.parquet import ROW_GROUP_BYTES, ROW_GROUP_ROWS, byte_ranges, open_writer
+from hemadata.build.records import Shard, UnitRecord
 from hemadata.build.rows import Row, RowMaker
 from hemadata.quarantine import Quarantined
 from hemadata.sources.base import Ref
@@ -71,7 +72,7 @@ def run_unit(task: UnitTask) -> UnitRecord:
             record.shards.append(shard)
             record.objects += pc.sum(table["object_count"]).as_py() or 0
             index.append(table)
-    write_file(task.state / f"{task.bucket:02x}.parquet", index or [INDEX_SCHEMA.empty_table()])
+    write_tables(task.state / f"{task.bucket:02x}.parquet", index or [INDEX_SCHEMA.empty_table()])
     _write_record(task, record)
     return record
 
@@ -127,7 +128,9 @@ def _write_shard(task: UnitTask, split: str, path: Path, groups: Iterator[list[R
 
 def _scalars(table: pa.Table) -> pa.Table:
     names = [name for name in table.column_names if name in INDEX_SCHEMA.names]
-    counts = pc.list_value_length(table["objects"]) if "objects" in table.column_names else pa.nulls(len(table), pa.int32())
+    counts = (
+        pc.list_value_length(table["objects"]) if "objects" in table.column_names else pa.nulls(len(table), pa.int32())
+    )
     return table.select(names).append_column("object_count", counts)
 
 
@@ -151,7 +154,9 @@ def _index(task: UnitTask, split: str, path: Path, written: Path, scalars: pa.Ta
         "mask_length": [r and r[1] for r in masks],
     }
     arrays = [
-        scalars[f.name].combine_chunks() if f.name in scalars.column_names else pa.array(extra.get(f.name, [None] * n), f.type)
+        scalars[f.name].combine_chunks()
+        if f.name in scalars.column_names
+        else pa.array(extra.get(f.name, [None] * n), f.type)
         for f in INDEX_SCHEMA
     ]
     return pa.Table.from_arrays(arrays, schema=INDEX_SCHEMA)

@@ -66,11 +66,15 @@ class RawTree:
             LayoutError: it is nowhere, or in several places.
         """
         where = re.compile(rf"^((?:[^/]+/)*?){re.escape(marker)}(?:/|$)")
-        tops = sorted({m.group(1) for name in self.files if (m := where.match(name))}, key=lambda top: (top.count("/"), top))
+        tops = sorted(
+            {m.group(1) for name in self.files if (m := where.match(name))}, key=lambda top: (top.count("/"), top)
+        )
         shallowest = [top for top in tops if top.count("/") == tops[0].count("/")]
         if len(shallowest) != 1:
             found = f"found in {', '.join(shallowest)}" if tops else f"found {self._top()}"
-            raise LayoutError(f"{self.root}: expected {marker} once; {found}. Unpack the archive as it is into {self.root}.")
+            raise LayoutError(
+                f"{self.root}: expected {marker} once; {found}. Unpack the archive as it is into {self.root}."
+            )
         return self.below(shallowest[0])
 
     def below(self, folder: str) -> "RawTree":

@@ -48,7 +48,9 @@ def objects_by_parser(page: str, first: int = 1) -> tuple[Box, ...]:
         name, frame = node.findtext("name"), node.find("bndbox")
         if name is None or frame is None:
             raise FormatError(f"object {len(boxes) + 1} has no {'name' if name is None else 'bndbox'}")
-        boxes.append(_box(name.strip(), [frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax")], first))
+        boxes.append(
+            _box(name.strip(), [frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax")], first)
+        )
     return tuple(boxes)
 
 
@@ -71,9 +73,22 @@ def page(filename: str, size: tuple[int, int], boxes: Iterable[tuple[str, tuple[
         boxes: class word and corners xmin, ymin, xmax, ymax, counted from 1, far edge inside.
     """
     lines = ["<annotation>", "\t<folder>JPEGImages</folder>", f"\t<filename>{filename}</filename>"]
-    lines += [f"\t<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>", "\t<segmented>0</segmented>"]
+    lines += [
+        f"\t<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>",
+        "\t<segmented>0</segmented>",
+    ]
     for name, (x0, y0, x1, y1) in boxes:
-        lines += ["\t<object>", f"\t\t<name>{name}</name>", "\t\t<pose>Unspecified</pose>", "\t\t<truncated>0</truncated>"]
-        lines += ["\t\t<difficult>0</difficult>", "\t\t<bndbox>", f"\t\t\t<xmin>{x0}</xmin>", f"\t\t\t<ymin>{y0}</ymin>"]
+        lines += [
+            "\t<object>",
+            f"\t\t<name>{name}</name>",
+            "\t\t<pose>Unspecified</pose>",
+            "\t\t<truncated>0</truncated>",
+        ]
+        lines += [
+            "\t\t<difficult>0</difficult>",
+            "\t\t<bndbox>",
+            f"\t\t\t<xmin>{x0}</xmin>",
+            f"\t\t\t<ymin>{y0}</ymin>",
+        ]
         lines += [f"\t\t\t<xmax>{x1}</xmax>", f"\t\t\t<ymax>{y1}</ymax>", "\t\t</bndbox>", "\t</object>"]
     return "\n".join([*lines, "</annotation>", ""])

@@ -1,12 +1,12 @@
 """Prompts are rendered from what a row says, by versioned templates; rows store facts, not prompts."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import tomllib
 import xxhash
 
 from hemadata.errors import UsageError

@@ -117,6 +117,10 @@ class Source:
         """Raw finer label (a file-name prefix, say) -> ontology node."""
         return LabelMap(self.facts.labels_fine, self.name)
 
+    def is_there(self, root: Path) -> bool:
+        """Whether all raw folders of the source are below `root`."""
+        return all((root / folder).is_dir() for folder in self.facts.raw_folders)
+
     def open_raw(self, root: Path) -> Raw:
         """Scan the raw folders below `root`.
 

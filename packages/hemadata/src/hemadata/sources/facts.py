@@ -1,9 +1,9 @@
 """What a source's TOML may say: the facts of a data set, typed and closed, so that a slip in a page is an error."""
 
+import tomllib
 from pathlib import Path
 from typing import Literal
 
-import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hemadata.errors import UsageError

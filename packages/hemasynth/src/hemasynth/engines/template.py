@@ -58,7 +58,7 @@ class TemplateEngine:
         question, answer = getattr(self, f"_{topic.question_type}")(topic, record, style)
         return _sentence(question, ""), _sentence(answer, ".")
 
-    # -- one method per question type: clauses in, the two texts out ------------------------------------------------------
+    # -- one method per question type: clauses in, the two texts out -------------------------------
 
     def _single(self, topic: Topic, record: Record, style: Style) -> tuple[str, str]:
         (name,) = topic.uses
@@ -100,13 +100,14 @@ class TemplateEngine:
         for slot, name in _DESCRIPTION.items():
             slots[slot] = self._word(name, record.value(name) or "", style)
             slots[f"a_{slot}"] = _article(slots[slot])
-        kinds = [self._word(n, record.value(n) or "", style) for n in ("granule_type", "granule_colour") if n in topic.uses]
+        stated = [name for name in ("granule_type", "granule_colour") if name in topic.uses]
+        kinds = [self._word(name, record.value(name) or "", style) for name in stated]
         no_granules = record.value("granularity") == "no"
         slots["granules"] = "no granules" if no_granules else f"{', '.join(kinds)} granules"
         slots["vacuoles"] = "with vacuoles" if record.value("cytoplasm_vacuole") == "yes" else "without vacuoles"
         return question, self._fill(frame, style, **slots)
 
-    # -- pieces -----------------------------------------------------------------------------------------------------------
+    # -- pieces ------------------------------------------------------------------------------------
 
     def _fill(self, frame: str, style: Style, word: str = "", **slots: str) -> str:
         if "{cell}" in frame:

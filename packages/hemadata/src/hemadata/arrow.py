@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hemadata.atomic import publish
 
 
 def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -27,3 +31,12 @@ def to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
         offsets = pa.array(list(accumulate(lengths, initial=0)), pa.int32())
         return pa.ListArray.from_arrays(offsets, inner, type=kind, mask=missing)
     return pa.array(values, kind)
+
+
+def write_tables(path: Path, tables: Sequence[pa.Table]) -> None:
+    """Write a small table file (index, assignment) atomically."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with pq.ParquetWriter(temporary, tables[0].schema, compression="ZSTD") as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=50_000)
+    publish(temporary, path)

@@ -1,0 +1,55 @@
+"""WBC Image Dataset: two folders of BMP crops, a grey mask and a class code for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hemadata.formats.tables import read_csv
+from hemadata.phantom import Smear, bmp_bytes, png_bytes
+from hemadata.sources.base import Raw, Ref
+
+KINDS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
+
+
+def index(raw: Raw) -> Iterator[Ref]:
+    """One reference per BMP of the two data sets, in name order."""
+    tree = raw.own.find("Dataset 1")
+    for number in (1, 2):
+        # The header's second column is called "class label" in one table and "class" in the other.
+        table = tree.get(f"Class Labels of Dataset {number}.csv")
+        codes = {int(row[0]): row[1] for row in read_csv(table, columns=2)} if table else {}
+        for image in tree.each(f"Dataset {number}/*.bmp"):
+            mask = tree.get(f"Dataset {number}/{image.stem}.png")
+            if mask is None:
+                raw.problem(image, image.stem, "missing_annotation", f"no mask {image.stem}.png beside it")
+                continue
+            key = f"dataset-{number}/{image.stem}"
+            yield Ref(key, image, mask=mask, label_raw=codes.get(int(image.stem)))
+        for mask in tree.each(f"Dataset {number}/*.png"):
+            if tree.get(f"Dataset {number}/{mask.stem}.bmp") is None:
+                raw.problem(mask, mask.stem, "missing_image", f"no image {mask.stem}.bmp beside it")
+
+
+def draw(out: Path, n: int, seed: int) -> None:
+    """`n` cells, three quarters in Dataset 1; stray values in up to five masks of Dataset 2, as in the archive."""
+    top = out / "wbc-image-dataset"
+    first = n - n // 4
+    for number, count, size in ((1, first, (120, 120)), (2, n - first, (300, 300))):
+        folder = top / f"Dataset {number}"
+        folder.mkdir(parents=True)
+        smear, lines = Smear(seed + number, size), []
+        for cell in range(1, count + 1):
+            # Some crops of Dataset 1 are smaller than the others.
+            smear_here = smear if number == 2 or cell % 4 else Smear(seed + number, (104, 112))
+            field = smear_here.single_cell(cell, KINDS[cell % 5], neighbours=2)
+            grey = np.select([field.mask == 3, field.mask == 4], [128, 255], 0).astype(np.uint8)
+            if number == 2 and cell <= 5:
+                grey[0, :cell] = (2, 3, 7, 9, 24)[cell - 1]
+            (folder / f"{cell:03d}.bmp").write_bytes(bmp_bytes(field.image))
+            (folder / f"{cell:03d}.png").write_bytes(png_bytes(Image.fromarray(grey)))
+            lines.append(f"{cell},{cell % 5 + 1}\r\n")
+        header = "image ID,class label\r\n" if number == 1 else "image ID,class\r\n"
+        (top / f"Class Labels of Dataset {number}.csv").write_bytes((header + "".join(lines)).encode())
+        (top / f"Dataset {number}.png").write_bytes(png_bytes(Image.new("RGB", (64, 64))))  # overview picture: no data

@@ -1,0 +1,251 @@
+"""One run: plan -> prompt -> engine -> parse -> check -> repair or template -> journal -> raw tree."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hemadata.errors import HemaError
+
+from hemasynth import prompt
+from hemasynth.engines.base import Engine, Reply, Request
+from hemasynth.engines.template import TemplateEngine
+from hemasynth.faithful import Checker
+from hemasynth.journal import Entry, Journal
+from hemasynth.parse import Draft, RefusedError, parse
+from hemasynth.plan import Cell, Item, frames_text, plan
+
+BATCH = 256  # entries between two syncs of the journal: what a kill can cost
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How freely the engine may write on one rung of the repair ladder."""
+
+    temperature: float
+    top_p: float = 0.95
+
+
+LADDER = (Attempt(0.8), Attempt(0.8), Attempt(0.2))
+
+
+@dataclass
+class Outcome:
+    """What a run wrote.
+
+    Attributes:
+        run: the content of `run.json`.
+        pairs: the rows of `pairs.parquet`, sorted by `question_id`.
+    """
+
+    run: dict[str, Any]
+    pairs: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def refused(self) -> int:
+        """Number of planned pairs that no attempt could write faithfully."""
+        return int(self.run["counts"]["refused"])
+
+
+@dataclass
+class Run:
+    """Everything that decides what is written.
+
+    Args:
+        engine: writes.
+        seed: of the plan and of every request.
+        checker: refuses.
+    """
+
+    engine: Engine
+    seed: int = 0
+    checker: Checker = field(default_factory=Checker)
+
+    def __post_init__(self) -> None:
+        self._fallback = TemplateEngine(self.checker.lexicon.name)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what two runs must share to write the same pairs: part of `run.json` and of every journal key."""
+        lexicon = self.checker.lexicon
+        frames = hashlib.sha256(frames_text(lexicon.name).encode()).hexdigest()[:16]
+        return {
+            "source": lexicon.name,
+            "engine": self.engine.name,
+            "model": self.engine.model,
+            "revision": None,
+            "seed": self.seed,
+            "versions": {"hemasynth": version("hemasynth")},
+            "lexicon": lexicon.digest,
+            "templates": frames,
+            "prompt": prompt.digest(lexicon) if self.engine.needs_prompt else None,
+            "ladder": [vars(attempt) for attempt in LADDER],
+        }
+
+    def write(
+        self, cells: Iterable[Cell], journal: Journal, limit: int | None = None, progress: Progress | None = None
+    ) -> Outcome:
+        """Write the pairs of all cells into the journal, and return them from there.
+
+        Args:
+            cells: what is described.
+            journal: open; entries of an earlier run with the same settings are kept and not written again.
+            limit: only so many cells.
+            progress: told how many pairs are decided, and of how many.
+
+        Raises:
+            EngineMissingError, EngineError: the engine fails; the journal keeps what was done.
+        """
+        items = plan(cells, self.checker.lexicon, self.seed, limit)
+        keys = self._keys(items)
+        decided, refused = self._resume(items, keys, journal.entries)
+        pending = [item for item in items if item.id not in decided]
+        if pending:
+            self.engine.start()
+        for number, attempt in enumerate(LADDER):
+            requests = (
+                self._request(item, number, attempt, refused.get(item.id, []))
+                for item in pending
+                if len(refused.get(item.id, [])) == number  # more: an earlier run was refused on this rung
+            )
+            for batch in _batches(self.engine.generate(requests)):
+                entries = [self._entry(reply, keys[reply.request.item.id]) for reply in batch]
+                journal.append(entries)
+                self._note(entries, decided, refused)
+                if progress is not None:
+                    progress(len(decided), len(items))
+            pending = [item for item in pending if item.id not in decided]
+        journal.append(self._last_resort(item, keys[item.id]) for item in pending)
+        return self._outcome(items, keys, journal)
+
+    # -- one pair ----------------------------------------------------------------------------------
+
+    def _request(self, item: Item, number: int, attempt: Attempt, refused: Sequence[Sequence[str]]) -> Request:
+        if not self.engine.needs_prompt:
+            return Request(item, attempt=number)
+        lexicon = self.checker.lexicon
+        text = prompt.render(item, lexicon, refused[-1] if refused else ())
+        schema = prompt.schema(item.topic, lexicon)
+        seed = (item.seed + number) % 2**31
+        return Request(item, text, schema, attempt.temperature, attempt.top_p, seed, attempt=number)
+
+    def _entry(self, reply: Reply, key: str) -> Entry:
+        """Judge a reply: an entry with its row, or with the gates that refuse it."""
+        item, number = reply.request.item, reply.request.attempt
+        entry = {"id": item.id, "key": key, "attempt": number}
+        entry |= {"tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out}
+        try:
+            draft = parse(reply.text, reply.finish_reason)
+        except RefusedError as error:
+            return {**entry, "gates": [error.gate]}
+        gates = self._gates(item, draft)
+        if gates:
+            return {**entry, "gates": gates, "question": draft.question, "answer": draft.answer}
+        origin = "template" if self.engine.name == "template" else ("model_repaired" if number else "model")
+        return {**entry, "row": _row(item, draft, origin, reply.model or self.engine.model)}
+
+    def _gates(self, item: Item, draft: Draft) -> list[str]:
+        uses = [(use.attribute, use.value) for use in draft.uses]
+        report = self.checker.pair(item.cell.record, draft.question, draft.answer, item.topic.asked, uses)
+        gates = list(report.gates)
+        if not {name for name, _ in uses} >= set(item.topic.uses) and "uses" not in gates:
+            gates.append("uses")
+        return gates
+
+    def _last_resort(self, item: Item, key: str) -> Entry:
+        """Write from frames what the engine could not; without a row where even that is refused."""
+        number = len(LADDER)
+        reply = next(self._fallback.generate([Request(item, attempt=number)]))
+        draft = parse(reply.text)
+        entry = {"id": item.id, "key": key, "attempt": number}
+        gates = self._gates(item, draft)
+        row = None if gates else _row(item, draft, "template", self._fallback.model)
+        return {**entry, "row": row, "gates": gates}
+
+    # -- the journal -------------------------------------------------------------------------------
+
+    def _keys(self, items: Iterable[Item]) -> dict[str, str]:
+        """Return a hash per item of all that its text depends on: a changed record or setting is written anew."""
+        settings = json.dumps(self.settings(), sort_keys=True)
+        texts = {item.id: f"{settings}{item.cell.vector}{item.topic}{item.turn}{item.seed}" for item in items}
+        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
+
+    def _resume(
+        self, items: Sequence[Item], keys: dict[str, str], entries: Iterable[Entry]
+    ) -> tuple[set[str], dict[str, list[Sequence[str]]]]:
+        """Return the ids that an earlier run decided, and the refusals of the others."""
+        decided: set[str] = set()
+        refused: dict[str, list[Sequence[str]]] = {}
+        self._note((entry for entry in entries if keys.get(entry["id"]) == entry["key"]), decided, refused)
+        return decided, refused
+
+    @staticmethod
+    def _note(entries: Iterable[Entry], decided: set[str], refused: dict[str, list[Sequence[str]]]) -> None:
+        for entry in entries:
+            if "row" in entry:
+                decided.add(entry["id"])
+            else:
+                refused.setdefault(entry["id"], []).append(entry["gates"])
+
+    def _outcome(self, items: Sequence[Item], keys: dict[str, str], journal: Journal) -> Outcome:
+        entries = [entry for entry in journal.entries if keys.get(entry["id"]) == entry["key"]]
+        pairs = sorted((entry["row"] for entry in entries if entry.get("row")), key=lambda row: str(row["question_id"]))
+        counts = {
+            "cells": len({item.cell.sample_id for item in items}),
+            "planned": len(items),
+            "pairs": len(pairs),
+            "refused": len(items) - len(pairs),
+            "question_type": _count(row["question_type"] for row in pairs),
+            "origin": _count(row["origin"] for row in pairs),
+            "refusals": _count(gate for entry in entries for gate in entry.get("gates", ())),
+        }
+        return Outcome({**self.settings(), "counts": counts}, pairs)
+
+
+def _row(item: Item, draft: Draft, origin: str, generated_by: str) -> dict[str, Any]:
+    topic = item.topic
+    return {
+        "image": item.cell.image,
+        "cell_id": item.cell.sample_id,
+        "question_id": item.id,
+        "question": draft.question,
+        "answer": draft.answer,
+        "question_type": topic.question_type,
+        "attribute": topic.asked,
+        "uses": [{"name": use.attribute, "value": use.value} for use in draft.uses],
+        "answer_type": "closed" if topic.question_type == "yes_no" else "open",
+        "origin": origin,
+        "generated_by": generated_by,
+        "split_upstream": item.cell.split_upstream,
+    }
+
+
+def _batches(replies: Iterable[Reply]) -> Iterator[list[Reply]]:
+    batch: list[Reply] = []
+    failed: HemaError | None = None
+    try:
+        for reply in replies:
+            batch.append(reply)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except HemaError as error:
+        failed = error  # what came before it is kept
+    if batch:
+        yield batch
+    if failed is not None:
+        raise failed
+
+
+def _count(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def journal_path(raw: Path, slug: str) -> Path:
+    """Return the place of a set's journal: beside the raw tree, which holds what hemadata reads and no more."""
+    return raw / slug / ".hemasynth" / "journal.jsonl"

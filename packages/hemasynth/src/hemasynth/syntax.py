@@ -1,0 +1,290 @@
+"""The little grammar that the checker needs: terms, the noun that a value belongs to, and what a negation covers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hemasynth.lexicon import Entry, Lexicon
+
+_TOKEN = re.compile(r"[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&\u2014\u2013]", re.UNICODE)
+_POSSESSIVE = re.compile(r"(?<=\w)'(s\b|(?=\s|$))")
+_OTHER = Entry("other")
+_END = Entry("end")
+_SENTENCE_ENDS = frozenset(".;!?")
+_VERBS = ("be", "have")
+_QUALIFIERS = ("other", "not_predicate", "present", "hedge")  # may stand between a verb and what it says
+_PHRASE_AFTER_NOUN = ("property", "anchor", "label")
+_PHRASE = ("other", "determiner", "value", "alone", "property", "anchor", "label", "present")
+
+
+@dataclass
+class Term:
+    """A phrase of the text with its entry in the lexicon."""
+
+    entry: Entry
+    kind: str
+    start: int
+    end: int
+    text: str
+
+
+def sentences(text: str, lexicon: Lexicon) -> Iterator[list[Term]]:
+    """Split a text into sentences of terms."""
+    plain = text.replace("\u2019", "'")  # one character each: spans stay true
+    plain = _POSSESSIVE.sub(lambda match: " " * len(match.group()), plain)
+    found = list(_TOKEN.finditer(plain))
+    words = [lexicon.fold(match.group().lower()) for match in found]
+    terms: list[Term] = []
+    at = 0
+    while at < len(words):
+        start = found[at].start()
+        if found[at].group() in lexicon.acronyms:
+            end, entry = at + 1, Entry("foreign")
+        else:
+            end, match = lexicon.trie.longest(words, at)
+            entry = match or (_END if words[at] in _SENTENCE_ENDS else _OTHER)
+        stop = found[end - 1].end()
+        if entry is _END:
+            if terms:
+                yield terms
+            terms = []
+        else:
+            terms.append(Term(entry, entry.kind, start, stop, text[start:stop]))
+        at = end
+    if terms:
+        yield terms
+
+
+class Sentence:
+    """The terms of one sentence and the questions asked of them; positions are indices into `terms`."""
+
+    def __init__(self, terms: list[Term], lexicon: Lexicon) -> None:
+        self.terms, self.lexicon = terms, lexicon
+        self.kinds = [term.kind for term in terms]
+        self.denied = self.negation()
+
+    def kind(self, at: int) -> str:
+        """Return the kind of the term at a position, "end" outside."""
+        return self.kinds[at] if 0 <= at < len(self.kinds) else "end"
+
+    def noun(self, at: int) -> str:
+        """Return the anchor at a position; a cell type is a cell."""
+        if self.kind(at) == "label":
+            return "cell"
+        return self.terms[at].entry.name if self.kind(at) == "anchor" else ""
+
+    def subject(self) -> str:
+        """Return what the sentence is about: its first noun."""
+        first = self._first_noun()
+        return self.noun(first) if first is not None else ""
+
+    # -- which noun a value belongs to -------------------------------------------------------------
+
+    def nouns_of(self, at: int) -> list[int]:
+        """Return the positions of the nouns that the value at a position may belong to, the likeliest first."""
+        if self.noun(at + 1):
+            return [self._head(at + 1)]
+        first = self._chain_start(at)
+        verb = self._verb_before(first)
+        copula = verb is not None and self.kind(verb) == "be" and self.terms[verb].text != ":"  # "cell: big nucleus"
+        if not copula or self.kind(first - 1) == "determiner":
+            ahead = self._ahead(at)
+            if ahead is not None:
+                return [ahead]
+        elif self.kind(at + 1) == "value":
+            return self.nouns_of(at + 1)
+        behind = self._behind(first, verb)
+        if behind:
+            return behind
+        later = next((i for i in range(at + 1, len(self.terms)) if self.noun(i)), None)
+        return [] if later is None else [self._head(later)]
+
+    def _head(self, noun: int) -> int:
+        """Return the last noun of a run: "cytoplasmic granules" are granules."""
+        while self.noun(noun + 1):
+            noun += 1
+        return noun
+
+    def _chain_start(self, at: int) -> int:
+        """Return the first value of "big, round and ..."."""
+        first = at
+        while True:
+            before = first - 1
+            while self.kind(before) in ("and", "property") or (
+                self.kind(before) == "other" and self.kind(before - 1) in ("and", "value", "alone")
+            ):
+                before -= 1
+            if self.kind(before) not in ("value", "alone"):
+                return first
+            first = before
+
+    def _verb_before(self, at: int) -> int | None:
+        """Return the verb right before a phrase, over "not", adverbs and articles."""
+        before = at - 1
+        while self.kind(before) in (*_QUALIFIERS, "determiner", "not_phrase"):
+            before -= 1
+        return before if self.kind(before) in _VERBS else None
+
+    def _ahead(self, at: int) -> int | None:
+        """Find the noun that a value stands before: "frosted, light blue cytoplasm", "a round shape of the nucleus"."""
+        others = 0
+        i = at + 1
+        while i < len(self.terms):
+            kind = self.kinds[i]
+            if kind in ("anchor", "label"):
+                return None if self.kind(i - 1) == "and" else self._head(i)
+            if kind == "property":
+                i += 1
+                if self.noun(i):
+                    return self._head(i)
+                while self.kind(i) in ("with", "determiner", "value") and i < len(self.terms):
+                    i += 1
+                return self._head(i) if self.noun(i) and self.kind(i - 1) != "property" else None
+            if kind == "other" and others < 2:
+                others += 1
+            elif kind not in ("value", "alone", "and", "not_predicate", "not_phrase") and not (
+                kind == "break" and self.terms[i].text.lower() == "but"
+            ):
+                return None
+            i += 1
+        return None
+
+    def _behind(self, first: int, verb: int | None) -> list[int]:
+        """Find the noun that a value is said of: "the nucleus is round", "the cell has pink granules and is small"."""
+        if verb is not None:
+            return self._subject_of(verb)
+        nearest = self._noun_before(first)
+        if nearest is None:
+            return []
+        if self.kinds[0] == "be":  # "is the nucleus of the cell round?"
+            return [self._climb(nearest)]
+        said_by = next((i for i in range(first - 1, -1, -1) if self.kinds[i] in _VERBS), None)
+        before = self.kind(first - 1)
+        if said_by is not None and (
+            # "... and a round shape"
+            (before == "determiner" and self.kind(first - 2) != "with" and not self.noun(first - 2))
+            or (before == "and" and self.kind(said_by) == "be")  # "is free of vacuoles and frosted"
+        ):
+            return [*self._subject_of(said_by), nearest]
+        return [nearest]
+
+    def _subject_of(self, verb: int) -> list[int]:
+        before = verb - 1
+        while self.kind(before) in _QUALIFIERS:
+            before -= 1
+        if self.kind(before) in ("and", "break", *_VERBS):  # "..., and is small": the subject of the verb before
+            earlier = next((i for i in range(before, -1, -1) if self.kinds[i] in _VERBS), None)
+            if earlier is not None:
+                return self._subject_of(earlier)
+            first = self._first_noun()
+            return [] if first is None else [first]
+        nearest = self._noun_before(verb)
+        if nearest is None:
+            return []
+        if self.kind(before) == "relative":  # "granules in the cytoplasm that are pink"
+            return [nearest, self._climb(nearest)]
+        return [self._climb(nearest)]
+
+    def _noun_before(self, at: int) -> int | None:
+        return next((i for i in range(at - 1, -1, -1) if self.noun(i)), None)
+
+    def _first_noun(self) -> int | None:
+        first = next((i for i in range(len(self.terms)) if self.noun(i)), None)
+        return None if first is None else self._head(first)
+
+    def _climb(self, noun: int) -> int:
+        """Go from "the cytoplasm" of "the granules in the clear cytoplasm" to the granules."""
+        i = noun - 1
+        while self.kind(i) in ("anchor", "label", "value", "alone", "determiner", "and", "other"):
+            if self.noun(i) and self.kind(i + 1) == "and":
+                return noun
+            i -= 1
+        if self.kind(i) in ("with", "have") and self.noun(i - 1):
+            return self._climb(i - 1)
+        return noun
+
+    def partner(self, noun: int) -> str:
+        """Return the first of two nouns that share a predicate: "the cell and its nucleus are round"."""
+        i = noun - 1
+        while self.kind(i) in ("determiner", "other", "anchor"):
+            i -= 1
+        if self.kind(i) != "and" or any(kind in _VERBS for kind in self.kinds[:i]) or self.kind(noun + 1) != "be":
+            return ""
+        return self.noun(i - 1)
+
+    def absent_after(self, at: int) -> bool:
+        """Tell whether the clause after a noun denies it: "are absent", "are not visible", "cannot be seen"."""
+        negated = False
+        for i in range(at + 1, len(self.terms)):
+            kind = self.kinds[i]
+            if kind == "absent":
+                return not negated
+            if kind == "not_predicate":
+                negated = True
+            elif kind == "not_phrase" and self.kind(i + 1) in ("end", "and", "break"):
+                return not negated  # "granules are lacking"
+            elif kind == "present" and negated:
+                return True
+            elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
+                return False
+        return False
+
+    # -- negation ----------------------------------------------------------------------------------
+
+    def negation(self) -> list[bool]:
+        """Tell for every term whether an odd number of negators covers it."""
+        denied = [False] * len(self.terms)
+        for at, kind in enumerate(self.kinds):
+            if kind == "not_phrase":
+                end = self._phrase_end(at + 1)
+            elif kind == "not_predicate":
+                end = self._predicate_end(at + 1)
+            else:
+                continue
+            for i in range(at + 1, end):
+                denied[i] = not denied[i]
+        return denied
+
+    def _phrase_end(self, at: int) -> int:
+        """Return the end of the phrase that "no" covers: its noun, and further ones after "or", "and", commas."""
+        i, noun = at, False
+        while i < len(self.terms):
+            kind = self.kinds[i]
+            if kind == "and":
+                if not self._more_denied(i):
+                    break
+            elif kind == "with":
+                if noun or self.kind(i - 1) in ("value", "alone"):
+                    break  # "no evidence of granules" goes on, "no granules in the cell" ends
+            elif kind not in (_PHRASE_AFTER_NOUN if noun else _PHRASE):
+                break
+            noun = noun or bool(self.noun(i)) or kind == "alone"
+            i += 1
+        return i
+
+    def _predicate_end(self, at: int) -> int:
+        i = at
+        while i < len(self.terms):
+            kind = self.kinds[i]
+            if kind in ("break", "not_predicate", "not_phrase") or (kind == "and" and not self._more_denied(i)):
+                break
+            i += 1
+        return i
+
+    def _more_denied(self, at: int) -> bool:
+        """Tell whether a negation goes on after the "and" at a position: before "or", or "no granules and vacuoles"."""
+        word = self.terms[at].text.lower()
+        if word in ("or", "/"):
+            return True
+        if word == "nor":
+            return False  # it denies by itself
+        i = at + 1
+        while self.kind(i) in ("and", "other"):
+            i += 1
+        names = (
+            {statement.attribute for statement in self.terms[i].entry.readings.values()}
+            if i < len(self.terms)
+            else set()
+        )
+        exists = self.noun(i) in self.lexicon.exists or not names.isdisjoint(self.lexicon.exists.values())
+        return exists and self.kind(i + 1) not in ("be", "present")

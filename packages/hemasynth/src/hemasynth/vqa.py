@@ -1,0 +1,86 @@
+"""`hemasynth vqa`: from a corpus with `wbcatt` to the raw tree `wbcatt-vqa`, and that into the corpus."""
+
+from pathlib import Path
+from typing import Any
+
+import hemadata
+from hemadata.errors import InputMissingError
+
+from hemasynth.engines.base import Engine
+from hemasynth.journal import Journal
+from hemasynth.plan import Cell, cells
+from hemasynth.run import Outcome, Progress, Run, journal_path
+
+SOURCE, SLUG, PICTURES = "wbcatt", "wbcatt-vqa", "acevedo"
+
+
+def read_cells(corpus: Path) -> list[Cell]:
+    """Read the cells of `wbcatt`.
+
+    Raises:
+        InputMissingError: there is no corpus, or it has no `wbcatt`.
+    """
+    how = f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}"
+    try:
+        opened = hemadata.open(corpus)
+    except InputMissingError as error:
+        raise InputMissingError(f"There is no corpus in {corpus}. {how}") from error
+    if SOURCE not in opened.sources:
+        raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
+    return list(cells(opened, SOURCE))
+
+
+def write(
+    engine: Engine, corpus: Path, raw: Path, seed: int = 0, limit: int | None = None, progress: Progress | None = None
+) -> tuple[Outcome, Path]:
+    """Write question-answer pairs for the cells of a corpus as a raw tree.
+
+    Args:
+        engine: writes the pairs.
+        corpus: read through `hemadata.open`.
+        raw: the tree is `raw/wbcatt-vqa/hemasynth`; its journal stands beside it.
+        seed: of plan and requests.
+        limit: only so many cells.
+        progress: told how many pairs are decided, and of how many.
+
+    Returns:
+        What was written, and where.
+    """
+    from hemadata.formats import pairs
+
+    found = read_cells(corpus)
+    with Journal(journal_path(raw, SLUG)) as journal:
+        outcome = Run(engine, seed).write(found, journal, limit, progress)
+        folder = raw / SLUG / "hemasynth"
+        pairs.write(folder, outcome.run, outcome.pairs)
+    return outcome, folder
+
+
+def build(corpus: Path, raw: Path) -> dict[str, Any]:
+    """Have hemadata build the pairs into the corpus; returns what `hemadata build --json` prints.
+
+    Raises:
+        HemaError: the source could not be built.
+    """
+    from hemadata.build import build as build_sources
+
+    built = build_sources([SLUG], raw, corpus)
+    for each in built:
+        if isinstance(each.error, InputMissingError):
+            raise InputMissingError(
+                f"The pairs are written to {raw / SLUG}; to build them into {corpus}, the pictures are needed too:\n"
+                f"put those of {PICTURES} into {raw / PICTURES} (hemadata sources show {PICTURES}) and run again."
+            ) from each.error
+        if each.error is not None:
+            raise each.error
+    return {
+        "sources": {
+            each.source: {
+                "images": each.images,
+                "objects": each.objects,
+                "quarantined": len(each.quarantine),
+                "shards": each.shards,
+            }
+            for each in built
+        }
+    }
