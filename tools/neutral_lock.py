@@ -37,7 +37,9 @@ def pins(lock: str) -> set[tuple[str, str, str]]:
 
 def check() -> list[str]:
     """What is wrong with the committed lock; empty when nothing is."""
-    committed = subprocess.run(["git", "show", "HEAD:uv.lock"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    committed = subprocess.run(
+        ["git", "show", "HEAD:uv.lock"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     if "://" in committed:
         return ["The committed uv.lock holds download addresses: run python tools/neutral_lock.py and commit it."]
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +53,9 @@ def check() -> list[str]:
         if done.returncode:
             return [f"The committed uv.lock cannot be restored: {done.stderr.strip()}"]
         gone, new = pins(committed) - pins(restored := (copy / "uv.lock").read_text()), pins(restored) - pins(committed)
-    return [f"Restoring the committed uv.lock changes {sorted({name for name, *_ in gone | new})}."] if gone or new else []
+    return (
+        [f"Restoring the committed uv.lock changes {sorted({name for name, *_ in gone | new})}."] if gone or new else []
+    )
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-
 from hemasynth.engines.base import Reply, Request
 from hemasynth.faithful import Record
 from hemasynth.plan import Cell
@@ -49,7 +48,8 @@ def cells() -> list[Cell]:
     """Forty cells with two sets of facts, a quarter of them for testing."""
     records = (NEUTROPHIL, LYMPHOCYTE)
     return [
-        Cell(f"wbcatt/C_{n:03d}", f"C_{n:03d}.jpg", records[n % 2], "test" if n % 4 == 3 else "train") for n in range(40)
+        Cell(f"wbcatt/C_{n:03d}", f"C_{n:03d}.jpg", records[n % 2], "test" if n % 4 == 3 else "train")
+        for n in range(40)
     ]
 
 
@@ -95,6 +95,8 @@ class StubServer:
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept
+
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 stub.requests.append(body)

@@ -1,8 +1,7 @@
 import pytest
-
 from hemasynth.claims import read
 
-# sentence -> what it claims; "!" denies, "?" is content that no record holds. What is implied is left out.
+# sentence -> what it claims; "!" denies, "?" is content that no record holds; what is implied is left out
 SENTENCES = {
     # nouns: attributive, predicative, lists, of-phrases, relative clauses
     "The nucleus is bilobed.": "nucleus_shape=segmented-bilobed",
@@ -11,7 +10,7 @@ SENTENCES = {
     "The cell has pink granules and is small.": "granule_colour=pink cell_size=small",
     "The cytoplasm of the cell is clear.": "cytoplasm_texture=clear",
     "The granules in the clear cytoplasm are pink.": "granularity=yes cytoplasm_texture=clear granule_colour=pink",
-    "The chromatin of the round nucleus is loosely packed.": "nucleus_shape=unsegmented-round chromatin_density=loosely",
+    "The chromatin of the round nucleus is loose.": "nucleus_shape=unsegmented-round chromatin_density=loosely",
     "Its cytoplasm, which is frosted, is blue.": "cytoplasm_texture=frosted cytoplasm_colour=blue",
     "The nucleus has a round shape and the cell an irregular outline.": (
         "nucleus_shape=unsegmented-round cell_shape=irregular"
@@ -31,7 +30,7 @@ SENTENCES = {
     "The color of the granules is reddish.": "granularity=yes granule_colour=red",
     # words inside words
     "All in all it is as the cell is: small.": "cell_size=small",
-    "The reduced cell is tall.": "",
+    "The cell was redrawn in a tall hall.": "",
     "The roundabout is smallish.": "",
     # negation
     "No vacuolated cytoplasm is seen.": "cytoplasm_vacuole!yes",

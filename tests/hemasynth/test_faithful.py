@@ -3,13 +3,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hemasynth.engines.template import TemplateEngine
 from hemasynth.faithful import Checker, Record, check_line
 from hemasynth.lexicon import load
 from hemasynth.plan import Cell, Item, topics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 LEXICON, CHECKER, ENGINE = load(), Checker(), TemplateEngine()
 

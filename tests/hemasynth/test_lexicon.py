@@ -1,5 +1,4 @@
 import pytest
-
 from hemadata import ontology
 from hemasynth.claims import read
 from hemasynth.lexicon import Values, load

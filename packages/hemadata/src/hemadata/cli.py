@@ -13,7 +13,7 @@ app = typer.Typer(
     help="Raw public blood-cell image sets, as one corpus.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # drawn help takes twice as long to appear
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 sources_app = typer.Typer(no_args_is_help=True, help="The registered data sets.")
@@ -23,6 +23,7 @@ app.add_typer(prompts_app, name="prompts")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+EXIT_STOPPED = 130
 Depth = Literal["none", "header", "full"]
 
 
@@ -33,9 +34,13 @@ def main() -> None:
     except HemaError as error:
         complain(str(error))
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        complain("Stopped. What was finished is kept: run the same command again to go on.")
-        raise SystemExit(130) from None
+    except OSError as error:  # no such folder, no room, no permission: the message names the file
+        complain(f"{error.filename or 'A file'}: {error.strerror or error}.")
+        raise SystemExit(EXIT_FINDINGS) from None
+    except SystemExit as ended:
+        if ended.code == EXIT_STOPPED:  # typer turns Ctrl-C into it
+            complain("Stopped. What was finished is kept: run the same command again to go on.")
+        raise
 
 
 @app.command(
@@ -47,7 +52,10 @@ def main() -> None:
 def build(
     source: Annotated[list[str] | None, typer.Option(help="Slug of a source; may be given several times.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every source whose raw data are there.")] = False,
-    raw: Annotated[Path, typer.Option(help="Folder with one raw folder per slug.")] = Path("raw"),
+    raw: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder with one raw folder per slug; several are searched.  [default: raw]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the corpus.")] = Path("corpus"),
     phantom: Annotated[int | None, typer.Option(help="Draw so many images instead of reading raw data.", min=1)] = None,
     check: Annotated[Depth, typer.Option(help="How deeply images are looked at; full decodes each.")] = "full",
@@ -74,8 +82,8 @@ def build(
         raise UsageError(
             "Name what to build: --source NAME (several times if you like), or --all. See hemadata sources list."
         )
-    names = list(source or sources.names())
-    absent = [n for n in names if not sources.get(n).is_there(raw)] if every and phantom is None else []
+    names, roots = list(source or sources.names()), raw or [Path("raw")]
+    absent = [n for n in names if not sources.get(n).is_there(roots)] if every and phantom is None else []
     options = Options(
         check=check,
         jobs=jobs or default_jobs(),
@@ -85,14 +93,14 @@ def build(
         prompt="1" if materialize_prompts else None,
     )
     with progress_bar("images", quiet=as_json) as progress:
-        results = build([name for name in names if name not in absent], raw, out, options, progress)
+        results = build([name for name in names if name not in absent], roots, out, options, progress)
     if as_json:
         emit({"sources": {result.source: result.as_dict() for result in results}})
         for result in results:
             if result.error:
                 complain(str(result.error))
     else:
-        tell(results, absent, out, raw)
+        tell(results, absent, out, roots)
     raise typer.Exit(exit_code(results, strict))
 
 
@@ -123,22 +131,31 @@ def view(
     corpus: CorpusArgument,
     sample_id: Annotated[str, typer.Argument(help="Row to draw, e.g. bccd/BloodImage_00000.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sample.png"),
+    as_json: Json = False,
 ) -> None:
     """Draw one row: its image with boxes, labels and mask, as a PNG."""
     import hemadata
     from hemadata.report.picture import picture
 
     with hemadata.open(corpus) as opened:
-        picture(opened, sample_id).save(out)
-    say(f"{sample_id} is drawn in {out}")
+        drawn = picture(opened, sample_id)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    drawn.save(out, "PNG")
+    if as_json:
+        emit({"sample_id": sample_id, "picture": str(out)})
+    else:
+        say(f"{sample_id} is drawn in {out}")
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: Json = False) -> None:
     """Print the column reference of the corpus (docs/corpus.md)."""
-    from hemadata.schema import render
+    from hemadata.schema import COLUMNS, render
 
-    print(render(), end="")
+    if as_json:
+        emit([{"name": c.name, "type": str(c.type), "tasks": c.tasks, "meaning": c.meaning} for c in COLUMNS])
+    else:
+        print(render(), end="")
 
 
 @sources_app.command("list", epilog="Example:\n\n    hemadata sources list --json")
@@ -189,6 +206,7 @@ def prompts_render(
 
     wanted, shown = prompts.get(template), list[dict[str, Any]]()
     with hemadata.open(corpus) as opened:
+        opened.count(task or "vqa", source=source)  # an unknown name is an error, not an empty answer
         for manifest in opened.manifests.values():
             if task not in (None, manifest.task) or source not in (None, manifest.source):
                 continue

@@ -15,8 +15,8 @@ from hemadata import prompts, schema
 from hemadata.build.assign import ARROW, version_in_force
 from hemadata.build.card import corpus_id
 from hemadata.build.records import Manifest, read_manifests
-from hemadata.build.units import INDEX_SCHEMA
-from hemadata.errors import InputMissingError, UsageError
+from hemadata.build.shards import INDEX_SCHEMA
+from hemadata.errors import CorpusError, InputMissingError, UsageError
 from hemadata.ontology import FILES, Ontology, View
 
 
@@ -60,11 +60,14 @@ class Corpus:
     @cached_property
     def ontology(self) -> Ontology:
         """The ontology that the corpus carries."""
-        return Ontology.from_texts({name: (self.path / "ontology" / name).read_bytes() for name in FILES})
+        try:
+            return Ontology.from_texts({name: (self.path / "ontology" / name).read_bytes() for name in FILES})
+        except FileNotFoundError as error:
+            raise CorpusError(f"{error.filename} is missing; building any source writes it again.") from error
 
     @cached_property
     def index(self) -> pa.Table:
-        """One row per image: every scalar, split and groups, and where the bytes lie. Rows of a file are in file order."""
+        """One row per image: every scalar, split, groups, where the bytes lie. Rows of a file are in file order."""
         paths = [self.path / "index" / f"{source}.parquet" for source in self.sources]
         table = pa.concat_tables([pq.read_table(path, schema=INDEX_SCHEMA) for path in paths])
         if not self._other_version:
@@ -87,7 +90,7 @@ class Corpus:
         Args:
             task: one of `schema.TASKS`.
             split: train, validation, test or excluded; None: all.
-            columns: names from `docs/corpus.md`, those of the index among them; None: all columns of the task, and `split`.
+            columns: names from `docs/corpus.md`, those of the index too; None: all columns of the task, and `split`.
             source: only this slug.
 
         Raises:
@@ -112,7 +115,7 @@ class Corpus:
 
     def count(self, task: str, split: str | None = None, source: str | None = None) -> int:
         """Number of images of a task, split and source."""
-        return self._select(task, split, source).num_rows
+        return int(self._select(task, split, source).num_rows)
 
     def image(self, sample_id: str) -> bytes:
         """The image file of a row, by one `pread`.
@@ -143,7 +146,7 @@ class Corpus:
         return prompts.render(prompts.get(template), self.manifests[row["source"]].task, row, seed)
 
     def _select(self, task: str, split: str | None, source: str | None) -> pa.Table:
-        index = self.index.filter(pc.equal(self.index["task"], task))
+        index = self.index.filter(pc.equal(self.index["task"], _known(task, schema.TASKS, "task")))
         if split is not None:
             index = index.filter(pc.equal(index["split"], _known(split, schema.SPLITS, "split")))
         if source is not None:

@@ -40,16 +40,26 @@ def turn_box(box: XYWH, width: int, height: int, orientation: int) -> XYWH:
             return box
 
 
-def fit_box(box: XYWH, width: int, height: int, overhang: float) -> tuple[XYWH | None, str | None]:
-    """Check a box against its image.
+def inside(box: XYWH, width: int, height: int) -> bool:
+    """Whether a box has an area and lies in its image."""
+    x, y, w, h = box
+    return x >= 0 and w > 0 and x + w <= width and y >= 0 and h > 0 and y + h <= height
+
+
+def fit_box(box: XYWH, width: int, height: int, overhang: float) -> tuple[XYWH | None, str]:
+    """What to do with a box that is not `inside` its image.
+
+    Args:
+        box: x, y, w, h.
+        width: of the image.
+        height: of the image.
+        overhang: pixels by which a box may reach over the border and be cut.
 
     Returns:
-        The box and None; the box cut to the image and `clipped_box`; or None and why it cannot be used
+        The box cut to the image and `clipped_box`; or None and why it cannot be used
         (`box_not_finite`, `degenerate_box`, `box_outside`).
     """
     x, y, w, h = box
-    if x >= 0 and w > 0 and x + w <= width and y >= 0 and h > 0 and y + h <= height:
-        return box, None
     if not all(map(isfinite, box)):
         return None, "box_not_finite"
     if w <= 0 or h <= 0:

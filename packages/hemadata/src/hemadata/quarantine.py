@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 # reason -> (severity, what a person reads)
-# lost: the image is not in the corpus; part: the row is, a box is not; repaired: kept, changed as declared; ignored: no data
+# lost: the image is not in the corpus; part: the row is, a box is not; repaired: kept, changed as declared;
+# ignored: the file is no data
 REASONS: dict[str, tuple[str, str]] = {
     "truncated_image": ("lost", "image is cut short"),
     "unreadable_image": ("lost", "image cannot be read"),

@@ -147,7 +147,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "mask_classes",
         MASK_CLASSES,
-        "regions declared for the source: index in the mask, region, raw value, ontology node of the cell it belongs to, pixels in this mask",
+        "regions that the source declares: index in the mask, region, raw value, node of the cell, pixels in this mask",
         ("segmentation",),
     ),
     Column("foreground", STRINGS, "regions that make the binary target of the source", ("segmentation",)),
@@ -259,15 +259,15 @@ assignment/<version>.parquet                   what the corpus decides, by sampl
 index/<source>.parquet                         one row per image: every scalar, and where its bytes lie
 ontology/  prompts/                            the labels, views and templates in force, as TOML
 manifest/<source>.json                         inputs, options, units, digests and quarantine of one source
-reports/quarantine.csv                         everything that was withheld, repaired or passed over, with file and reason
+reports/quarantine.csv                         what was withheld, repaired or passed over, with file and reason
 ```
 
 One row is one image. Unknown is null, never -1, 0 or "". `label` is an ontology node; the raw label stands beside it.
 `image.bytes` is stored plain and uncompressed, so `offset` and `length` of the index read any image with one `pread`.
 
-`pixel_hash` is xxh3-128 over `"<width>x<height> <mode>\\n"` and the pixels of the displayed frame: mode `L` (one byte a
-pixel) for grey images, `RGBA` (four bytes a pixel, alpha 255 where the file has none) for 8-bit colour, Pillow's own mode
-and bytes for anything deeper. The same picture stored as BMP, PNG or TIFF has the same hash.
+`pixel_hash` is xxh3-128 over `"<width>x<height> <mode>\\n"` and the pixels of the displayed frame, row by row: mode
+`L` (one byte a pixel) for grey images, `RGB` for colour, `RGBA` where something is transparent, Pillow's own mode and
+bytes for anything deeper than 8 bits. The same picture stored as BMP, PNG or TIFF has the same hash.
 
 `rows_digest` of a shard in the manifest is over the rows' content, not the file: it stays equal when a newer pyarrow
 writes other bytes. `corpus_id` is a hash of all digests, the assignment in force and the ontology version.

@@ -1,0 +1,1 @@
+"""Uni-Hema: one model for detection, segmentation, classification and text on blood-cell images."""

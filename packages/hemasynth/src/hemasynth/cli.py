@@ -17,7 +17,8 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # drawn help takes twice as long to appear
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Text from expert labels: question-answer pairs on blood cells, every sentence checked against its record.",
 )
 
@@ -47,7 +48,8 @@ def commands() -> None:
 @app.command(epilog=VQA_EXAMPLES)
 def vqa(
     corpus: Annotated[Path, typer.Option(help="Corpus with wbcatt; the pairs are built into it.")] = Path("corpus"),
-    raw: Annotated[Path, typer.Option(help="Folder of raw data; gets wbcatt-vqa/hemasynth.")] = Path("raw"),
+    raw: Annotated[Path, typer.Option(help="Folder of raw data, with the pictures of acevedo.")] = Path("raw"),
+    out: Annotated[Path | None, typer.Option(help="Folder that gets wbcatt-vqa/; default: that of --raw.")] = None,
     engine: Annotated[str, typer.Option(help="auto, template or endpoint. auto never takes the templates.")] = "auto",
     model: Annotated[str, typer.Option(help="Alias, or the name that the server knows.")] = "BioMistral-7B",
     base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, up to and with /v1.")] = None,
@@ -63,8 +65,8 @@ def vqa(
         raise UsageError(f'No engine is called "{engine}". There are {", ".join(choose.ENGINES)}.')
     chosen = choose.choose(engine, model, base_url)
     with _bar() as progress:
-        outcome, folder = write(chosen, corpus, raw, seed, limit, progress)
-    built = build(corpus, raw)
+        outcome, folder = write(chosen, corpus, out or raw, seed, limit, progress)
+    built = build(corpus, out or raw, raw)
     counts = outcome.run["counts"]
     if as_json:
         totals = {name: counts[name] for name in ("cells", "pairs", "refused")}

@@ -41,7 +41,9 @@ class Journal:
         except Timeout as error:
             raise JournalError(f"Another hemasynth is writing {self.path}. Wait for it, or end it first.") from error
         except OSError as error:
-            raise JournalError(f"{self.path.parent} cannot be written ({error.strerror}). Give another --raw.") from error
+            raise JournalError(
+                f"{self.path.parent} cannot be written ({error.strerror}). Give another --raw."
+            ) from error
         try:
             self.entries, good = read(self.path)
             self._file = self.path.open("ab", buffering=0)  # what a failed write left must not come later

@@ -164,10 +164,13 @@ def topics(record: Record, lexicon: Lexicon) -> list[Topic]:
             add(weights["pair"], "pair", tuple(pair))
     if record.label is not None:
         for chosen in rules["features"]:
-            add(weights["type_from_features"], "type_from_features", (*_stated(record, chosen), "label"), asked="label")
+            if stated := _stated(record, chosen):
+                add(weights["type_from_features"], "type_from_features", (*stated, "label"), asked="label")
         for group, chosen in rules["groups"].items():
-            add(weights["features_from_type"], "features_from_type", (*_stated(record, chosen), "label"), group=group)
-        add(weights["description"], "description", (*known, "label"))
+            if stated := _stated(record, chosen):
+                add(weights["features_from_type"], "features_from_type", (*stated, "label"), group=group)
+        if set(record.attributes) >= set(lexicon.values):
+            add(weights["description"], "description", (*known, "label"))
     return found
 
 
@@ -178,9 +181,9 @@ def _blurred(record: Record, name: str) -> bool:
 
 
 def _stated(record: Record, names: Iterable[str]) -> tuple[str, ...]:
-    """Put "no granules" in place of the type and colour of granules that are not there."""
-    stated = ("granularity" if record.value(n) == "nil" else n for n in names if not _blurred(record, n))
-    return tuple(dict.fromkeys(stated))
+    """Leave out what is not known, and say whether there are granules where they have no type or colour."""
+    stated = ("granularity" if record.value(name) == "nil" else name for name in names)
+    return tuple(dict.fromkeys(name for name in stated if record.value(name) is not None))
 
 
 def _number(text: str) -> int:

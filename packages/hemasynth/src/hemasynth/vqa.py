@@ -25,9 +25,10 @@ def read_cells(corpus: Path) -> list[Cell]:
         opened = hemadata.open(corpus)
     except InputMissingError as error:
         raise InputMissingError(f"There is no corpus in {corpus}. {how}") from error
-    if SOURCE not in opened.sources:
-        raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
-    return list(cells(opened, SOURCE))
+    with opened:
+        if SOURCE not in opened.sources:
+            raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
+        return list(cells(opened, SOURCE))
 
 
 def write(
@@ -56,31 +57,29 @@ def write(
     return outcome, folder
 
 
-def build(corpus: Path, raw: Path) -> dict[str, Any]:
-    """Have hemadata build the pairs into the corpus; returns what `hemadata build --json` prints.
+def build(corpus: Path, raw: Path, pictures: Path) -> dict[str, Any]:
+    """Have hemadata build the pairs into the corpus.
+
+    Args:
+        corpus: gets `wbcatt-vqa`.
+        raw: raw folder into which the pairs were written.
+        pictures: raw folder that holds `acevedo`.
+
+    Returns:
+        What `hemadata build --json` prints.
 
     Raises:
         HemaError: the source could not be built.
     """
     from hemadata.build import build as build_sources
 
-    built = build_sources([SLUG], raw, corpus)
+    built = build_sources([SLUG], [raw, pictures], corpus)
     for each in built:
         if isinstance(each.error, InputMissingError):
             raise InputMissingError(
                 f"The pairs are written to {raw / SLUG}; to build them into {corpus}, the pictures are needed too:\n"
-                f"put those of {PICTURES} into {raw / PICTURES} (hemadata sources show {PICTURES}) and run again."
+                f"name the folder that holds {PICTURES}/ with --raw   (hemadata sources show {PICTURES})"
             ) from each.error
         if each.error is not None:
             raise each.error
-    return {
-        "sources": {
-            each.source: {
-                "images": each.images,
-                "objects": each.objects,
-                "quarantined": len(each.quarantine),
-                "shards": each.shards,
-            }
-            for each in built
-        }
-    }
+    return {"sources": {each.source: each.as_dict() for each in built}}

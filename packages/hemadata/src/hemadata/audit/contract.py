@@ -1,6 +1,5 @@
 """`hemadata check`: reads a corpus as a stranger would, and lists every way in which it breaks its own contract."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -20,12 +19,13 @@ from hemadata.build.assign import read_assignment
 from hemadata.build.digest import rows_digest
 from hemadata.build.images import Check, look
 from hemadata.build.parquet import IMAGE_LEAVES
-from hemadata.build.records import Manifest, Shard
-from hemadata.build.units import INDEX_SCHEMA
+from hemadata.build.records import Manifest, Shard, file_hash
+from hemadata.build.shards import INDEX_SCHEMA
 from hemadata.corpus import Corpus
-from hemadata.errors import DefectError, UnknownNodeError
+from hemadata.errors import DefectError, HemaError, UnknownNodeError
 
 MAX_ROW_GROUP = 100 << 20  # bytes; above it, viewers and streaming readers suffer
+ROUNDING = 1e-3  # pixels: boxes are float32, their far edge may round up
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,18 @@ def check(path: Path, depth: Check = "full", progress: Callable[[str, int, int],
     with Corpus(path) as corpus:
         report = Report()
         total = sum(manifest.images for manifest in corpus.manifests.values())
+        indexed = all([_check_index(corpus, manifest, report) for manifest in corpus.manifests.values()])
         for manifest in corpus.manifests.values():
             report.sources += 1
-            _check_index(corpus, manifest, report)
             for shard in manifest.shards:
-                if _check_file(corpus, shard, report):
-                    _check_rows(corpus, manifest, shard, depth, report)
+                if _check_file(corpus, shard, report) and indexed:
+                    _try_rows(corpus, manifest, shard, depth, report)
                 report.rows += shard.rows
                 if progress:
                     progress(manifest.source, report.rows, total)
         _check_stray_files(corpus, report)
-        _check_decisions(corpus, report)
+        if indexed:
+            _check_decisions(corpus, report)
         return report
 
 
@@ -84,14 +85,22 @@ def _check_file(corpus: Corpus, shard: Shard, report: Report) -> bool:
     if not path.exists():
         report.add("shard-missing", shard.path, "named by the manifest, not there")
         return False
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-            report.add("shard-changed", shard.path, "its sha256 is not the manifest's")
+    if file_hash(path) != shard.xxh3:
+        report.add("shard-changed", shard.path, "its hash is not the manifest's")
     try:
-        return pq.read_metadata(path).num_rows == shard.rows
-    except pa.ArrowException as error:
+        return bool(pq.read_metadata(path).num_rows == shard.rows)
+    except (pa.ArrowException, OSError) as error:  # Arrow tells a broken footer as an OSError
         report.add("shard-unreadable", shard.path, str(error))
         return False
+
+
+def _try_rows(corpus: Corpus, manifest: Manifest, shard: Shard, depth: Check, report: Report) -> None:
+    try:
+        _check_rows(corpus, manifest, shard, depth, report)
+    except HemaError:
+        raise
+    except Exception as error:  # a broken page may end in a dozen kinds of error
+        report.add("shard-unreadable", shard.path, f"{type(error).__name__}: {error}")
 
 
 def _check_rows(corpus: Corpus, manifest: Manifest, shard: Shard, depth: Check, report: Report) -> None:
@@ -134,7 +143,16 @@ def _check_layout(file: pq.ParquetFile, shard: Shard, report: Report) -> None:
 
 def _places(corpus: Corpus, file: str) -> list[dict[str, Any]]:
     index = corpus.index.filter(pc.equal(corpus.index["file"], file))
-    return index.select(["sample_id", "offset", "length", "mask_offset", "mask_length"]).to_pylist()
+    places: list[dict[str, Any]] = index.select(
+        [
+            *(column.name for column in schema.COLUMNS if column.is_scalar),
+            "offset",
+            "length",
+            "mask_offset",
+            "mask_length",
+        ]
+    ).to_pylist()
+    return places
 
 
 def _check_place(
@@ -146,11 +164,18 @@ def _check_place(
         report.add("index", sample_id, "the index has another row at its place")
         return
     place = places[position]
-    if os.pread(descriptor, place["length"], place["offset"]) != row["image"]["bytes"]:
+    for name, value in place.items():
+        if name in row and row[name] != value:
+            report.add("index", sample_id, f"{name} is {value!r} there and {row[name]!r} in the shard")
+    if not _lies(descriptor, place["offset"], place["length"], row["image"]["bytes"]):
         report.add("offset", sample_id, f"byte {place['offset']} of the shard is not its image")
     mask = row.get("mask")
-    if mask and os.pread(descriptor, place["mask_length"], place["mask_offset"]) != mask["bytes"]:
+    if mask and not _lies(descriptor, place["mask_offset"], place["mask_length"], mask["bytes"]):
         report.add("offset", sample_id, f"byte {place['mask_offset']} of the shard is not its mask")
+
+
+def _lies(descriptor: int, offset: int | None, length: int | None, data: bytes) -> bool:
+    return offset is not None and length == len(data) and os.pread(descriptor, length, offset) == data
 
 
 def _check_row(corpus: Corpus, manifest: Manifest, row: dict[str, Any], depth: Check, report: Report) -> None:
@@ -166,7 +191,7 @@ def _check_row(corpus: Corpus, manifest: Manifest, row: dict[str, Any], depth: C
             _check_label(corpus, sample_id, label, raw, report)
     for number, entry in enumerate(row.get("objects") or ()):
         x, y, w, h = entry["bbox"]
-        if not (x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= size[0] and y + h <= size[1]):
+        if not (x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= size[0] + ROUNDING and y + h <= size[1] + ROUNDING):
             report.add("box", sample_id, f"object {number}: {entry['bbox']} in an image of {size[0]} x {size[1]}")
     if depth == "full" and row.get("mask"):
         _check_mask(row, report)
@@ -208,14 +233,19 @@ def _check_mask(row: dict[str, Any], report: Report) -> None:
         report.add("mask", row["sample_id"], f"holds {found}, mask_classes says {declared}")
 
 
-def _check_index(corpus: Corpus, manifest: Manifest, report: Report) -> None:
+def _check_index(corpus: Corpus, manifest: Manifest, report: Report) -> bool:
+    """Whether the index file can be read; what else is wrong with it is reported."""
     path = corpus.path / "index" / f"{manifest.source}.parquet"
-    if not path.exists():
-        report.add("index", manifest.source, "has no index file")
-    elif (rows := pq.read_metadata(path).num_rows) != manifest.images:
+    try:
+        rows = pq.read_table(path, schema=INDEX_SCHEMA).num_rows
+    except (pa.ArrowException, OSError) as error:
+        report.add("index", manifest.source, f"has no index that can be read ({error}): build it again")
+        return False
+    if rows != manifest.images:
         report.add("index", manifest.source, f"{rows} index rows for {manifest.images} images")
     elif not pq.read_schema(path).equals(INDEX_SCHEMA):
         report.add("schema", f"index/{manifest.source}.parquet", f"columns differ from schema {schema.SCHEMA_VERSION}")
+    return True
 
 
 def _check_stray_files(corpus: Corpus, report: Report) -> None:
@@ -231,12 +261,19 @@ def _check_decisions(corpus: Corpus, report: Report) -> None:
     counts = pc.value_counts(index["sample_id"])
     for entry in counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist():
         report.add("unique", entry["values"], f"{entry['counts']} rows have this sample_id")
-    split_of = dict(zip(assigned["sample_id"].to_pylist(), assigned["split"].to_pylist(), strict=True))
+    names = ("sample_id", "split", "group_id")
+    split_of, group_of = {}, {}
+    for sample_id, split, group in zip(*(assigned[name].to_pylist() for name in names), strict=True):
+        split_of[sample_id], group_of[sample_id] = split, group
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     columns = ("sample_id", "split", "group_id", "file")
     for sample_id, split, group, file in zip(*(index[name].to_pylist() for name in columns), strict=True):
         if split_of.get(sample_id) != split or not file.rpartition("/")[2].startswith(f"{split}-"):
             report.add("split", sample_id, f"lies in {file}, assigned to {split_of.get(sample_id)}")
+        if group_of.get(sample_id) != group:
+            report.add(
+                "group", sample_id, f"is of {group} in the index, of {group_of.get(sample_id)} in the assignment"
+            )
         if split != "excluded":
             splits[group].setdefault(split, sample_id)
     for group, members in splits.items():

@@ -50,29 +50,52 @@ def read_assignment(corpus: Path) -> pa.Table:
 def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
     """Assignment rows of one source, sample_id -> decision; new rows become a new version.
 
+    Where the source is the anchor of its family, rows of other sources in its groups follow it in that version.
+
     Args:
         corpus: folder of the corpus.
         plan: of the source.
         write: False only looks (dry run).
     """
-    folder, name = corpus / "assignment", plan.source.name
+    facts, folder = plan.source.facts, corpus / "assignment"
     if not write:
-        return _decide(plan.source.facts, list(plan.refs), read_assignment(corpus))
+        return _decide(facts, list(plan.refs), read_assignment(corpus))
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         table = read_assignment(corpus)
-        decided = _decide(plan.source.facts, list(plan.refs), table)
+        decided = _decide(facts, list(plan.refs), table)
+        others = table.filter(pc.not_equal(table["source"], facts.name))
+        if facts.anchor == facts.name:
+            others = _follow(others, decided)
         rows = [
-            {"sample_id": sample_id, "source": name, **{field: getattr(d, field) for field in Assigned.__slots__}}
+            {"sample_id": sample_id, "source": facts.name, **{field: getattr(d, field) for field in Assigned.__slots__}}
             for sample_id, d in decided.items()
         ]
-        others = table.filter(pc.not_equal(table["source"], name))
         merged = pa.concat_tables([others, to_table(rows, ARROW)]).sort_by("sample_id")
         if not merged.equals(table):
             last = version_in_force(corpus)
             number = int(last.stem[1:]) + 1 if last else 1
             write_tables(folder / f"v{number:04d}.parquet", [merged])
     return decided
+
+
+def placement(assigned: dict[str, Assigned]) -> str:
+    """Hash of what was decided about some rows."""
+    digest = xxhash.xxh3_128()
+    for sample_id in sorted(assigned):
+        digest.update(f"{sample_id} {assigned[sample_id]}\n".encode())
+    return digest.hexdigest()
+
+
+def _follow(others: pa.Table, decided: dict[str, Assigned]) -> pa.Table:
+    """Rows of other sources, those in the anchor's groups moved to where the anchor's rows are."""
+    of_group = {d.group_id: d.split for d in decided.values() if d.split != "excluded"}
+    rows = others.to_pylist()
+    for row in rows:
+        split = of_group.get(row["group_id"], row["split"])
+        if row["split"] not in (split, "excluded"):
+            row["split"], row["split_basis"] = split, "group"
+    return to_table(rows, ARROW)
 
 
 def group_id(facts: SourceFacts, ref: Ref) -> str:
@@ -85,7 +108,8 @@ def _decide(facts: SourceFacts, refs: list[Ref], table: pa.Table) -> dict[str, A
     kept, placed = _known(facts, table, groups)
     fresh = [ref for ref in refs if f"{facts.name}/{ref.key}" not in kept]
     decided = dict(kept)
-    for ref, (split, basis) in zip(fresh, place(facts, fresh, placed), strict=True):
+    has_validation = any(ref.split_upstream == "validation" for ref in refs)
+    for ref, (split, basis) in zip(fresh, place(facts, fresh, placed, has_validation), strict=True):
         sample_id = f"{facts.name}/{ref.key}"
         decided[sample_id] = Assigned(split, basis, groups[sample_id])
     return decided
@@ -97,29 +121,35 @@ def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple
     related = pc.is_in(table["group_id"], pa.array(sorted(set(groups.values())), pa.string()))
     for row in table.filter(pc.or_(related, pc.equal(table["source"], facts.name))).to_pylist():
         if row["source"] == facts.name:
-            if groups.get(row["sample_id"]) == row["group_id"]:
-                kept[row["sample_id"]] = Assigned(*(row[field] for field in Assigned.__slots__))
-        elif row["split"] != "excluded":
+            if groups.get(row["sample_id"]) != row["group_id"]:
+                continue
+            kept[row["sample_id"]] = Assigned(*(row[field] for field in Assigned.__slots__))
+        if row["split"] != "excluded":
             placed[row["group_id"]] = row["split"]
     return kept, placed
 
 
-def place(facts: SourceFacts, refs: list[Ref], placed: dict[str, str]) -> list[tuple[str, str]]:
+def place(
+    facts: SourceFacts, refs: list[Ref], placed: dict[str, str], has_validation: bool = False
+) -> list[tuple[str, str]]:
     """Split and basis of new rows, in order.
 
     Args:
         facts: of the source; the anchor of a family follows its own published split.
         refs: the rows to place.
         placed: group -> split of groups that were placed before.
+        has_validation: whether the source publishes a validation set, among rows placed before or these.
     """
     groups = [group_id(facts, ref) for ref in refs]
     published = honoured(zip(groups, (ref.split_upstream for ref in refs), strict=True))
-    has_validation = any(ref.split_upstream == "validation" for ref in refs)
+    has_validation = has_validation or any(ref.split_upstream == "validation" for ref in refs)
     follows = facts.anchor not in (None, facts.name)
+    leads = facts.anchor == facts.name and published is not None
     result = []
     for group, ref in zip(groups, refs, strict=True):
-        if group in placed and (follows or ref.split_upstream is None):
-            result.append((placed[group], "group"))
+        if group in placed and not leads:
+            agrees = follows or published is None or ref.split_upstream in (None, placed[group])
+            result.append((placed[group] if agrees else "excluded", "group"))
         elif published is None:
             result.append((_by_hash(group, TEST_SHARE), "hash"))
         elif (split := published[group] if ref.split_upstream is None else _honour(ref, published[group])) != "train":

@@ -1,4 +1,4 @@
-"""The corpus card: YAML that names the configs by globs (features ride in the Parquet files), and a table of sources."""
+"""The corpus card: YAML that names the configs by globs (features ride in the files), and a table of sources."""
 
 import hashlib
 from collections import defaultdict
@@ -46,12 +46,13 @@ hemadata.open("path/of/this/corpus").rows("{{ manifests[0].task }}", "train")
 | source | task | images | objects | withheld | licence | version | citation |
 |---|---|---|---|---|---|---|---|
 {%- for m in manifests %}
-| {{ m.source }} | {{ m.task }} | {{ m.images }} | {{ m.objects or "" }} | {{ withheld(m) }} | {{ m.facts.license }} | {{ m.source_version }} | {{ m.facts.citation }} |
+| {{ m.source }} | {{ m.task }} | {{ m.images }} | {{ m.objects or "" }} | {{ withheld(m) }} | {{ m.facts.license }} |
+{{- " " }}{{ m.source_version }} | {{ m.facts.citation }} |
 {%- endfor %}
 
 Labels are nodes of `ontology/cells.toml`; the raw label stands beside each. What was withheld, repaired or passed over
-is listed in `reports/quarantine.csv`. Splits of the publishers are in `split_upstream`; the split in force, by groups, is
-where a row's file is, and in `assignment/`.
+is listed in `reports/quarantine.csv`. Splits of the publishers are in `split_upstream`; the split in force, by groups,
+is where a row's file is, and in `assignment/`.
 """,
     keep_trailing_newline=True,
 )
@@ -59,7 +60,7 @@ where a row's file is, and in `assignment/`.
 
 def card(corpus: Path, manifests: list[Manifest]) -> str:
     """README.md of a corpus."""
-    return _CARD.render(
+    text: str = _CARD.render(
         configs=_configs(manifests),
         corpus_id=corpus_id(corpus, manifests),
         schema_version=schema.SCHEMA_VERSION,
@@ -67,6 +68,7 @@ def card(corpus: Path, manifests: list[Manifest]) -> str:
         manifests=manifests,
         withheld=lambda m: sum(entry.severity in WITHHELD for entry in m.quarantine) or "",
     )
+    return text
 
 
 def _configs(manifests: list[Manifest]) -> list[tuple[str, list[tuple[str, str]]]]:

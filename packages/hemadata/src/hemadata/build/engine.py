@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from filelock import FileLock, Timeout
 
 from hemadata import sources
 from hemadata.build import finish
-from hemadata.build.assign import Assigned, assign
+from hemadata.build.assign import assign, placement
 from hemadata.build.executors import executor
 from hemadata.build.images import Check
 from hemadata.build.plan import Plan, make_plan, plan_summary, unit_key
 from hemadata.build.records import Manifest, UnitRecord, read_manifest
-from hemadata.build.units import UnitTask, run_unit, state_folder
+from hemadata.build.replace import replace_stale
+from hemadata.build.units import UnitTask, collector_paused, run_unit
 from hemadata.errors import CorpusError, HemaError, UsageError
 from hemadata.quarantine import WITHHELD, Quarantined, undeclared
 from hemadata.sources.base import Source
@@ -62,6 +64,7 @@ class Built:
     units_done: int = 0
     quarantine: list[Quarantined] = field(default_factory=list)
     undeclared: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)  # followers whose rows went to the anchor's splits
     error: HemaError | None = None
     plan: dict[str, Any] | None = None
 
@@ -81,7 +84,7 @@ class Built:
 
 def build(
     names: Sequence[str],
-    raw: Path,
+    raw: Path | Sequence[Path],
     out: Path,
     options: Options | None = None,
     progress: Progress | None = None,
@@ -90,7 +93,7 @@ def build(
 
     Args:
         names: slugs; an anchor of a family is built before those that follow it.
-        raw: folder with one raw folder per slug.
+        raw: folder with one raw folder per slug, or several that are searched in order.
         out: folder of the corpus, made where it is not.
         options: how.
         progress: told of every finished unit.
@@ -99,13 +102,20 @@ def build(
         UsageError: a slug is not known; nothing was done.
     """
     options = options or Options()
+    roots = [raw] if isinstance(raw, Path) else list(raw)
     wanted = sorted((sources.get(name) for name in dict.fromkeys(names)), key=_anchors_first)
     results = []
     for source in wanted:
         try:
-            results.append(_build_one(source, raw, out, options, progress))
+            with collector_paused():
+                results.append(_build_one(source, roots, out, options, progress))
+            if source.facts.anchor == source.name and source.facts.family and not options.dry_run:
+                results[-1].moved = replace_stale(out, source.facts.family)
         except HemaError as error:
             results.append(Built(source.name, source.facts.task, error=error))
+        except OSError as error:  # a file that cannot be read, a full disk
+            told = HemaError(f"{source.name}: {error.filename or out}: {error.strerror or error}")
+            results.append(Built(source.name, source.facts.task, error=told))
     return results
 
 
@@ -113,19 +123,18 @@ def _anchors_first(source: Source) -> bool:
     return source.facts.anchor not in (None, source.name)
 
 
-def _build_one(source: Source, raw: Path, out: Path, options: Options, progress: Progress | None) -> Built:
-    if options.dry_run and options.phantom is None:
-        plan = make_plan(source, source.open_raw(raw), options.limit)
-        return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest").mkdir(exist_ok=True)
+def _build_one(source: Source, roots: Sequence[Path], out: Path, options: Options, progress: Progress | None) -> Built:
+    if options.dry_run:
+        with tempfile.TemporaryDirectory() as folder:
+            phantom = _draw_phantom(source, Path(folder) / "phantom", options)
+            plan = make_plan(source, source.open_raw([phantom] if phantom else roots), options.limit)
+            return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
+    (out / "manifest").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / "manifest" / f".{source.name}.lock", timeout=0):
-            phantom = _draw_phantom(source, out, options)
+            phantom = _draw_phantom(source, out / ".building" / f"{source.name}-phantom", options)
             try:
-                plan = make_plan(source, source.open_raw(phantom or raw), options.limit)
-                if options.dry_run:
-                    return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
+                plan = make_plan(source, source.open_raw([phantom] if phantom else roots), options.limit)
                 return _run(plan, out, options, progress)
             finally:
                 if phantom:
@@ -138,13 +147,12 @@ def _build_one(source: Source, raw: Path, out: Path, options: Options, progress:
         ) from error
 
 
-def _draw_phantom(source: Source, out: Path, options: Options) -> Path | None:
-    """Draw a raw tree of n images beside the corpus; equal calls give equal trees, file times included."""
+def _draw_phantom(source: Source, folder: Path, options: Options) -> Path | None:
+    """Draw a raw tree of n images into a folder; equal calls give equal trees, file times included."""
     if options.phantom is None:
         return None
     if options.phantom < 1:
         raise UsageError(f"--phantom {options.phantom}: at least one image is drawn.")
-    folder = out / ".building" / f"{source.name}-phantom"
     shutil.rmtree(folder, ignore_errors=True)
     source.draw(folder, options.phantom, PHANTOM_SEED)
     for path in folder.rglob("*"):
@@ -161,17 +169,12 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
             f"{out} holds {held} of {name}; {asked} would replace them. Use another --out, or remove {out} first."
         )
     assigned = assign(out, plan)
-    keys = {
-        unit.bucket: unit_key(plan, unit, _decisions(assigned, name, [r.key for r in unit.refs]), options.of_rows)
-        for unit in plan.units
-    }
-    done = finish.finished_units(out, name, keys, old)
     tasks = [
         UnitTask(
             source=name,
             corpus=out,
             bucket=unit.bucket,
-            key=keys[unit.bucket],
+            key=unit_key(plan, unit, options.of_rows),
             refs=unit.refs,
             assigned={f"{name}/{ref.key}": assigned[f"{name}/{ref.key}"] for ref in unit.refs},
             check=options.check,
@@ -179,8 +182,9 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
             phantom=options.phantom,
         )
         for unit in plan.units
-        if unit.bucket not in done
     ]
+    done = finish.finished_units(out, name, {task.bucket: (task.key, placement(task.assigned)) for task in tasks}, old)
+    tasks = [task for task in tasks if task.bucket not in done]
     records = [*done.values(), *_do(tasks, plan, options, progress)]
     manifest = Manifest(
         source=name,
@@ -190,6 +194,7 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
         images=sum(shard.rows for record in records for shard in record.shards),
         objects=sum(record.objects for record in records),
         options=options.of_rows,
+        buckets=plan.buckets,
         units=sorted(records, key=lambda record: record.bucket),
         problems=plan.problems,
         declared=source.facts.defects,
@@ -208,10 +213,6 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
         quarantine=manifest.quarantine,
         undeclared=undeclared(manifest.quarantine, source.facts.defects),
     )
-
-
-def _decisions(assigned: dict[str, Assigned], name: str, keys: list[str]) -> dict[str, tuple[str, str]]:
-    return {f"{name}/{key}": (assigned[f"{name}/{key}"].split, assigned[f"{name}/{key}"].group_id) for key in keys}
 
 
 def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress | None) -> list[UnitRecord]:
@@ -234,6 +235,3 @@ def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress 
     finally:
         workers.cancel()
     return records
-
-
-__all__ = ["Built", "Options", "build", "state_folder"]

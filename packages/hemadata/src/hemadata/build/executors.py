@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Protocol, TypeVar
@@ -49,7 +50,8 @@ class Processes:
     """Local worker processes, spawned: a fork of a process with threads may hang."""
 
     def __init__(self, jobs: int) -> None:
-        self._pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_parent)
         self._futures: set[Future[object]] = set()
 
     def submit(self, function: Callable[[Task], Result], task: Task) -> None:
@@ -78,6 +80,18 @@ class Processes:
     def cancel(self) -> None:
         """Drop what has not begun and stop the workers."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever: end with it."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def executor(jobs: int) -> Executor:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,46 +15,83 @@ from filelock import FileLock
 
 from hemadata import ontology, prompts
 from hemadata.arrow import write_tables
-from hemadata.atomic import write_bytes, write_text
+from hemadata.atomic import publish, write_bytes, write_text
 from hemadata.build.card import card
-from hemadata.build.records import Manifest, UnitRecord, read_manifests
-from hemadata.build.units import INDEX_SCHEMA, state_folder
+from hemadata.build.records import Manifest, Shard, UnitRecord, index_part, read_manifests, staged, state_folder
+from hemadata.build.shards import INDEX_SCHEMA
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
 
 
-def finished_units(corpus: Path, source: str, keys: dict[int, str], old: Manifest | None) -> dict[int, UnitRecord]:
-    """Units whose record has the wanted key and whose shards are all there, from an interrupted build and from the last one.
+def finished_units(
+    corpus: Path, source: str, wanted: dict[int, tuple[str, str]], old: Manifest | None
+) -> dict[int, UnitRecord]:
+    """Units that need not be done: their record has the wanted key and placement, shards and index rows are there.
 
     Args:
         corpus: folder of the corpus.
         source: slug.
-        keys: bucket -> key of the plan.
+        wanted: bucket -> key and placement of the plan.
         old: manifest of the last finished build.
     """
     records = {unit.bucket: unit for unit in old.units} if old else {}
-    for path in sorted(state_folder(corpus, source).glob("*.json")):
-        # A record of an interrupted build is newer than the manifest: its shards have replaced older ones.
-        unit = UnitRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        records[unit.bucket] = unit
-    return {b: unit for b, unit in records.items() if keys.get(b) == unit.key and _is_there(corpus, unit)}
+    fresh = _fresh(corpus, source)
+    for bucket, path in fresh.items():
+        # A record of an interrupted build is newer than the manifest: its shards may have replaced older ones.
+        try:
+            records[bucket] = UnitRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError):  # cut by a power failure: the unit is done again
+            records.pop(bucket, None)
+    indexed = _indexed(corpus, source)
+    return {
+        bucket: unit
+        for bucket, unit in records.items()
+        if wanted.get(bucket) == (unit.key, unit.placed)
+        and all(_is_there(corpus, source, shard, bucket in fresh) for shard in unit.shards)
+        and indexed.get(bucket, 0) == sum(shard.rows for shard in unit.shards)
+    }
 
 
-def _is_there(corpus: Path, unit: UnitRecord) -> bool:
-    paths = [(corpus / shard.path, shard.bytes) for shard in unit.shards]
-    return all(path.exists() and path.stat().st_size == size for path, size in paths)
+def _fresh(corpus: Path, source: str) -> dict[int, Path]:
+    """Bucket -> record of every unit that an unfinished build has done; shards without one are half a unit's work."""
+    return {int(path.stem, 16): path for path in sorted(state_folder(corpus, source).glob("*.json"))}
+
+
+def _is_there(corpus: Path, source: str, shard: Shard, is_fresh: bool) -> bool:
+    paths = [corpus / shard.path] + ([staged(corpus, source, shard.path)] if is_fresh else [])
+    return any(path.exists() and path.stat().st_size == shard.bytes for path in paths)
+
+
+def _indexed(corpus: Path, source: str) -> dict[int, int]:
+    """Bucket -> rows that an index holds of it: the part that its unit left, else the index that stood."""
+    rows: dict[int, int] = {}
+    with contextlib.suppress(OSError, pa.ArrowException):
+        stood = pq.read_table(corpus / "index" / f"{source}.parquet", columns=["bucket"])
+        rows = {entry["values"]: entry["counts"] for entry in pc.value_counts(stood["bucket"]).to_pylist()}
+    for bucket in _fresh(corpus, source):
+        try:
+            rows[bucket] = pq.read_metadata(index_part(corpus, source, bucket)).num_rows
+        except (OSError, pa.ArrowException):  # cut by a power failure: the unit is done again
+            rows[bucket] = -1
+    return rows
 
 
 def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
-    """Write index and manifest of a source, drop what no record names, renew the corpus-wide files."""
-    state = state_folder(corpus, manifest.source)
-    index_path = corpus / "index" / f"{manifest.source}.parquet"
+    """Give the shards their place, write index and manifest, drop what no record names, renew the corpus-wide files."""
+    source = manifest.source
+    index_path = corpus / "index" / f"{source}.parquet"
     index_path.parent.mkdir(exist_ok=True)
-    index = _index(state, index_path, manifest)
+    fresh = _fresh(corpus, source)
+    index = _index(corpus, index_path, manifest, fresh)
+    (corpus / "data" / manifest.task / source).mkdir(parents=True, exist_ok=True)
+    shards = [shard.path for unit in manifest.units if unit.bucket in fresh for shard in unit.shards]
+    waiting = {staged(corpus, source, shard): corpus / shard for shard in shards}
+    publish({path: target for path, target in waiting.items() if path.exists()})
     if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
         write_tables(index_path, [index])
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
+    state = state_folder(corpus, source)
     shutil.rmtree(state, ignore_errors=True)
     with contextlib.suppress(OSError):  # another source may still be at work there
         state.parent.rmdir()
@@ -66,15 +104,15 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
         write_text(corpus / "README.md", card(corpus, manifests))
 
 
-def _index(state: Path, index_path: Path, manifest: Manifest) -> pa.Table:
+def _index(corpus: Path, index_path: Path, manifest: Manifest, fresh: Container[int]) -> pa.Table:
     """Index of a source: parts that units have just left, the rest from the index that stood."""
-    fresh = {int(path.stem, 16): pq.read_table(path, schema=INDEX_SCHEMA) for path in state.glob("*.parquet")}
-    parts = [fresh[unit.bucket] for unit in manifest.units if unit.bucket in fresh]
+    parts = [index_part(corpus, manifest.source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
+    tables = [pq.read_table(path, schema=INDEX_SCHEMA) for path in parts]
     kept = [unit.bucket for unit in manifest.units if unit.bucket not in fresh]
     if kept:
         stood = pq.read_table(index_path, schema=INDEX_SCHEMA)
-        parts.append(stood.filter(pc.is_in(stood["bucket"], pa.array(kept, pa.int32()))))
-    return pa.concat_tables(parts).sort_by([("file", "ascending"), ("offset", "ascending")])
+        tables.append(stood.filter(pc.is_in(stood["bucket"], pa.array(kept, pa.int32()))))
+    return pa.concat_tables(tables).sort_by([("file", "ascending"), ("offset", "ascending")])
 
 
 def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
@@ -82,7 +120,7 @@ def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     named = {shard.path for shard in manifest.shards}
     for task in {manifest.task, old.task if old else manifest.task}:
         folder = corpus / "data" / task / manifest.source
-        for path in sorted(folder.glob("*.parquet")) + sorted(folder.glob(".*.tmp")):
+        for path in sorted(folder.glob("*.parquet")):
             if path.relative_to(corpus).as_posix() not in named:
                 path.unlink()
 

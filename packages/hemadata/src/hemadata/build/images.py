@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
+from typing import Any, Literal
 
-import pyarrow as pa
+import simplejpeg  # type: ignore[import-untyped]
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -19,6 +19,7 @@ from hemadata.geometry import turn_size
 Check = Literal["none", "header", "full"]
 
 MAX_PIXELS = 300_000_000  # a slide scanner's largest field is below 100 million; a bomb is far above
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # other decoders are doors for untrusted files
 PASS_THROUGH = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
 ORIENTATION = 0x0112  # EXIF tag
 Image.MAX_IMAGE_PIXELS = None  # bounded here, before decoding, with our own message
@@ -58,22 +59,24 @@ def look(data: bytes, check: Check) -> Picture:
     """
     if not data:
         raise DefectError("empty_file", "0 bytes")
-    if check != "full" and (quick := _quick_jpeg(data)):
-        width, height, whole = quick
-        if whole or check == "none":
-            _bound(width, height)
-            return Picture(data, "jpeg", "jpeg", (width, height), 1, None)
+    if quick := _quick_jpeg(data):
+        size, whole = quick
+        _bound(*size)
+        if check == "none" or (check == "header" and whole):
+            return Picture(data, "jpeg", "jpeg", size, 1, None)
+        if check == "full" and (digest := _quick_hash(data)):
+            return Picture(data, "jpeg", "jpeg", size, 1, digest)
     image = _open(data)
     form = image.format or ""
     _bound(*image.size)
-    orientation = _orientation(image)
+    orientation = _orientation(image, data)
     # Pillow turns a TIFF by itself, other formats stay as stored.
     stored = turn_size(*image.size, orientation) if form == "TIFF" else image.size
     kind = PASS_THROUGH.get(form)
     if kind and (check == "none" or (check == "header" and _is_whole(data, kind))):
         return Picture(data, kind, kind, stored, orientation, None)
     _decode(image)
-    shown = ImageOps.exif_transpose(image) if orientation != 1 and form != "TIFF" else image
+    shown = _turn(image) if orientation != 1 and form != "TIFF" else image
     digest = pixel_hash(shown) if check == "full" else None
     if kind:
         return Picture(data, kind, kind, stored, orientation, digest)
@@ -82,26 +85,42 @@ def look(data: bytes, check: Check) -> Picture:
 
 def pixel_hash(image: Image.Image) -> str:
     """xxh3-128 of size, mode and pixels of a decoded image; equal for equal pictures in different formats."""
-    if image.mode not in ("L", "RGB", "RGBA") and not image.mode.startswith(("I", "F")):
-        image = image.convert({"1": "L", "P": "RGBA", "PA": "RGBA", "LA": "RGBA"}.get(image.mode, "RGB"))
-    mode = "RGBA" if image.mode == "RGB" else image.mode
-    digest = xxhash.xxh3_128(f"{image.width}x{image.height} {mode}\n".encode())
-    digest.update(_pixels(image))
-    return digest.hexdigest()
+    if not image.mode.startswith(("I", "F")):
+        image = image.convert(_plain_mode(image))
+    return _hash(image.width, image.height, image.mode, image.tobytes())
 
 
-def _pixels(image: Image.Image) -> pa.Buffer | bytes:
-    # Pillow keeps RGB as four bytes with 255 last, the same bytes as RGBA: hashed in place, without a copy.
+def _plain_mode(image: Image.Image) -> str:
+    """L for grey, RGB for colour, RGBA only where something is transparent."""
+    if image.mode in ("1", "L"):
+        return "L"
+    if not image.has_transparency_data or image.convert("RGBA").getchannel("A").getextrema() == (255, 255):
+        return "RGB"
+    return "RGBA"
+
+
+def _quick_hash(data: bytes) -> str | None:
+    """`pixel_hash` of a plain JPEG, decoded without Pillow to the same pixels; None where Pillow has to judge."""
     try:
-        array = pa.array(image)
-        return (array if image.mode == "L" else array.values).buffers()[1]
-    except (ValueError, TypeError, AttributeError):  # larger than one block of Pillow's memory, or a deep mode
-        return image.convert("RGBA").tobytes() if image.mode == "RGB" else image.tobytes()
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        mode = {"YCbCr": "RGB", "Gray": "L"}[space]
+        pixels = simplejpeg.decode_jpeg(data, "RGB" if mode == "RGB" else "GRAY")
+    except (ValueError, KeyError):  # broken or cut, or stored as CMYK or RGB
+        return None
+    return _hash(width, height, mode, pixels)
+
+
+def _hash(width: int, height: int, mode: str, pixels: Any) -> str:
+    digest = xxhash.xxh3_128(f"{width}x{height} {mode}\n".encode())
+    digest.update(pixels)
+    return digest.hexdigest()
 
 
 def to_png(image: Image.Image) -> bytes:
     """Lossless PNG, level 3: three times faster than the default and 13 % larger."""
-    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"):
+    if image.mode.startswith(("I", "F")) and image.mode != "I;16":
+        raise DefectError("unreadable_image", f"pixels of mode {image.mode}, which a PNG cannot hold without loss")
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         image = image.convert("RGB")
     out = BytesIO()
     image.save(out, "PNG", compress_level=3)
@@ -110,7 +129,7 @@ def to_png(image: Image.Image) -> bytes:
 
 def _open(data: bytes) -> Image.Image:
     try:
-        return Image.open(BytesIO(data))
+        return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise DefectError("unreadable_image", f"no image format known here; it begins with {data[:8]!r}") from error
     except Exception as error:
@@ -125,11 +144,19 @@ def _decode(image: Image.Image) -> None:
         raise DefectError("truncated_image" if cut else "unreadable_image", _first_line(error)) from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _turn(image: Image.Image) -> Image.Image:
+    """The displayed frame. Pillow writes the EXIF block anew, which fails where a tag is broken."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise DefectError("unreadable_image", f"its EXIF block cannot be used: {_first_line(error)}") from error
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
     """EXIF orientation as `datasets` applies it when it decodes."""
-    if image.format != "TIFF" and not any(
-        key in image.info for key in ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-    ):
+    # A PNG may carry its orientation behind the pixels, where only getexif() looks.
+    late = image.format == "PNG" and any(k in data for k in (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif"))
+    if image.format != "TIFF" and not late and not any(k in image.info for k in ("exif", "xmp")):
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
@@ -156,8 +183,8 @@ _marker: Callable[[bytes, int], tuple[int, int, int]] = struct.Struct(">BBH").un
 _frame: Callable[[bytes, int], tuple[int, int]] = struct.Struct(">HH").unpack_from
 
 
-def _quick_jpeg(data: bytes) -> tuple[int, int, bool] | None:
-    """Width, height and whether the end marker is there, from the markers of a JPEG without EXIF; else None."""
+def _quick_jpeg(data: bytes) -> tuple[tuple[int, int], bool] | None:
+    """Size and whether the end marker is there, from the markers of a JPEG without EXIF; else None."""
     if data[:3] != b"\xff\xd8\xff":
         return None
     at = 2
@@ -168,7 +195,7 @@ def _quick_jpeg(data: bytes) -> tuple[int, int, bool] | None:
                 return None
             if code in _FRAMES:
                 height, width = _frame(data, at + 5)
-                return (width, height, data[-2:] == b"\xff\xd9") if width and height else None
+                return ((width, height), data[-2:] == b"\xff\xd9") if width and height else None
             at += 2 + length
     except struct.error:
         return None

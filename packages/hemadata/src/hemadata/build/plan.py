@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
+from typing import Any
 
 import xxhash
 
@@ -33,6 +34,7 @@ class Plan:
     """Everything that a build of one source will do, made before any image is opened."""
 
     source: Source
+    buckets: int
     units: list[Unit]
     problems: list[Quarantined]
 
@@ -74,33 +76,46 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
             f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
         )
     buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
-    width = 64 - (buckets - 1).bit_length()
     hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
     for ref in refs:
-        number = xxhash.xxh3_64_intdigest(f"{source.name}/{ref.key}".encode())
-        hashed[number >> width].append((number, ref))
+        sample_id = f"{source.name}/{ref.key}"
+        hashed[bucket_of(sample_id, buckets)].append((hash_of(sample_id), ref))
     units = [Unit(b, [ref for _, ref in sorted(hashed[b], key=lambda pair: pair[0])]) for b in sorted(hashed)]
-    return Plan(source, units, raw.problems)
+    return Plan(source, buckets, units, raw.problems)
 
 
-def unit_key(plan: Plan, unit: Unit, assigned: dict[str, tuple[str, str]], options: dict[str, str]) -> str:
-    """Hash of everything that decides a unit's rows: inputs, TOML, schema, options, its own assignment rows.
+def hash_of(sample_id: str) -> int:
+    """64-bit hash that orders the rows of a corpus and deals them out to buckets."""
+    return xxhash.xxh3_64_intdigest(sample_id.encode())
+
+
+def bucket_of(sample_id: str, buckets: int) -> int:
+    """Bucket of a row: the leading bits of its hash.
+
+    Args:
+        sample_id: key of the row.
+        buckets: how many there are, a power of two.
+    """
+    return hash_of(sample_id) >> (64 - (buckets - 1).bit_length())
+
+
+def unit_key(plan: Plan, unit: Unit, options: dict[str, str]) -> str:
+    """Hash of everything that decides what a unit's rows say: inputs, TOML, schema, options.
 
     Args:
         plan: of the source.
         unit: one of its units.
-        assigned: sample_id -> (split, group).
         options: build options that change rows.
     """
     digest = xxhash.xxh3_128(plan.source.toml)
     digest.update(json.dumps([schema.SCHEMA_VERSION, options], sort_keys=True).encode())
     for ref in unit.refs:
         # marshal's version 2 has no back references: equal facts give equal bytes, at a tenth of the cost of JSON.
-        digest.update(marshal.dumps((_facts(ref), assigned[f"{plan.source.name}/{ref.key}"]), 2))
+        digest.update(marshal.dumps(_facts(ref), 2))
     return digest.hexdigest()
 
 
-def _facts(ref: Ref) -> tuple[object, ...]:
+def _facts(ref: Ref) -> tuple[Any, ...]:
     # Names and stamps, not absolute paths: a raw tree may move.
     files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
     boxes = ref.objects and [(b.xywh, b.label_raw, b.attributes, b.source_id) for b in ref.objects]
@@ -125,25 +140,27 @@ def _refuse_doubles(source: Source, refs: list[Ref]) -> None:
 
 def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
     """Every raw label must be in the map before any work is done; all unknown ones are told at once."""
-    labels, fine = source.label_map(), source.fine_map()
-    first: dict[tuple[bool, str], Ref] = {}
+    named: dict[bool, set[str | None]] = {False: set(), True: set()}
     for ref in refs:
-        for box in ref.objects or ():
-            if box.label_raw is not None:
-                first.setdefault((False, box.label_raw), ref)
-        if ref.label_raw is not None:
-            first.setdefault((False, ref.label_raw), ref)
-        if ref.label_fine_raw is not None:
-            first.setdefault((True, ref.label_fine_raw), ref)
+        named[False].add(ref.label_raw)
+        named[True].add(ref.label_fine_raw)
+        if ref.objects:
+            named[False].update([box.label_raw for box in ref.objects])
     unknown = []
-    for (is_fine, raw), ref in first.items():
-        try:
-            (fine if is_fine else labels).resolve(raw)
-        except UnknownLabelError as error:
-            unknown.append(f"{error} First seen at {ref.image.name}.")
+    for is_fine, labels in ((False, source.label_map()), (True, source.fine_map())):
+        for raw in sorted(name for name in named[is_fine] if name is not None):
+            try:
+                labels.resolve(raw)
+            except UnknownLabelError as error:
+                first = next(ref for ref in refs if raw in _raw_labels(ref, is_fine))
+                unknown.append(f"{error} First seen at {first.image.name}.")
     if unknown:
         table = f"packages/hemadata/src/hemadata/sources/{source.name}.toml"
         raise UnknownLabelError("\n".join([*unknown, f"If the label is right, add it to [labels] of {table}."]))
+
+
+def _raw_labels(ref: Ref, is_fine: bool) -> set[str | None]:
+    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(box.label_raw for box in ref.objects or ())}
 
 
 def plan_summary(plan: Plan) -> dict[str, object]:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from hemadata.atomic import write_text
 from hemadata.errors import CorpusError
 from hemadata.quarantine import Quarantined
@@ -12,22 +14,32 @@ from hemadata.quarantine import Quarantined
 
 @dataclass(slots=True)
 class Shard:
-    """One file of a unit. `rows_digest` tells whether it says the same, `sha256` whether it is the same file."""
+    """One file of a unit. `rows_digest` tells whether it says the same, `xxh3` whether it is the same file."""
 
     path: str
     split: str
     rows: int
     bytes: int
-    sha256: str
+    xxh3: str
     rows_digest: str
 
 
 @dataclass(slots=True)
 class UnitRecord:
-    """A finished unit: written last, after its shards have their names."""
+    """A finished unit: written last, after its shards.
+
+    Args:
+        bucket: number of the unit.
+        key: hash of its inputs.
+        placed: hash of what the corpus decided about its rows.
+        objects: annotated objects in its rows.
+        shards: its files.
+        quarantine: what was withheld or repaired.
+    """
 
     bucket: int
     key: str
+    placed: str
     objects: int
     shards: list[Shard]
     quarantine: list[Quarantined]
@@ -37,7 +49,12 @@ class UnitRecord:
         """Read back what `asdict` wrote."""
         shards = [Shard(**shard) for shard in record["shards"]]
         quarantine = [Quarantined(**{k: entry[k] for k in Quarantined.__slots__}) for entry in record["quarantine"]]
-        return cls(record["bucket"], record["key"], record["objects"], shards, quarantine)
+        return cls(record["bucket"], record["key"], record["placed"], record["objects"], shards, quarantine)
+
+    def write(self, corpus: Path, source: str) -> None:
+        """Leave the record where `finish` and a later run find it."""
+        path = state_folder(corpus, source) / f"{self.bucket:02x}.json"
+        write_text(path, json.dumps(asdict(self), ensure_ascii=False), durable=False)
 
 
 @dataclass(slots=True)
@@ -51,6 +68,7 @@ class Manifest:
     images: int
     objects: int
     options: dict[str, str]
+    buckets: int
     units: list[UnitRecord]
     problems: list[Quarantined] = field(default_factory=list)
     declared: dict[str, int] = field(default_factory=dict)
@@ -70,6 +88,26 @@ class Manifest:
     def write(self, corpus: Path) -> None:
         """Write `manifest/<source>.json` atomically."""
         write_text(manifest_path(corpus, self.source), json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+
+def state_folder(corpus: Path, source: str) -> Path:
+    """Where units leave shards and records until the whole source is done."""
+    return corpus / ".building" / source
+
+
+def index_part(corpus: Path, source: str, bucket: int) -> Path:
+    """Where a unit leaves its rows of the index."""
+    return state_folder(corpus, source) / f"index-{bucket:02x}.parquet"
+
+
+def shard_path(task: str, source: str, split: str, bucket: int) -> str:
+    """Place of a shard, relative to the corpus."""
+    return f"data/{task}/{source}/{split}-{bucket:02x}.parquet"
+
+
+def staged(corpus: Path, source: str, shard: str) -> Path:
+    """Where a shard waits until the whole source is done, so that readers never see half a rebuild."""
+    return state_folder(corpus, source) / shard.rpartition("/")[2]
 
 
 def manifest_path(corpus: Path, source: str) -> Path:
@@ -99,5 +137,17 @@ def read_manifest(corpus: Path, source: str) -> Manifest | None:
 
 def read_manifests(corpus: Path) -> list[Manifest]:
     """All manifests, by slug."""
-    found = (read_manifest(corpus, path.stem) for path in sorted((corpus / "manifest").glob("*.json")))
+    found = (
+        read_manifest(corpus, path.stem)
+        for path in sorted((corpus / "manifest").glob("*.json"), key=lambda path: path.stem)
+    )
     return [manifest for manifest in found if manifest]
+
+
+def file_hash(path: Path) -> str:
+    """xxh3-128 hex of a file's bytes."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

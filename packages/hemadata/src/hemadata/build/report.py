@@ -18,16 +18,14 @@ def exit_code(results: Sequence[Built], strict: bool) -> int:
     return EXIT_FINDINGS if strict and any(result.undeclared for result in results) else EXIT_DONE
 
 
-def tell(results: Sequence[Built], absent: Sequence[str], out: Path, raw: Path) -> None:
+def tell(results: Sequence[Built], absent: Sequence[str], out: Path, roots: Sequence[Path]) -> None:
     """Print the summary of a build."""
     for result in results:
         if result.error:
             complain(str(result.error))
         elif result.plan is not None:
-            size = result.plan["bytes"] / 1e6
-            say(
-                f"{result.source}  {result.plan['images']:,} images, {size:,.1f} MB, {result.plan['units']} units (dry run)"
-            )
+            plan, size = result.plan, result.plan["bytes"] / 1e6
+            say(f"{result.source}  {plan['images']:,} images, {size:,.1f} MB, {plan['units']} units (dry run)")
             _tell_quarantine(result)
         else:
             withheld = f"  {result.quarantined:,} in quarantine" if result.quarantined else ""
@@ -35,8 +33,11 @@ def tell(results: Sequence[Built], absent: Sequence[str], out: Path, raw: Path) 
             fresh = "" if result.units_done else "  (up to date)"
             say(f"{result.source}  {result.images:,} images{boxes}  {result.shards} shards{withheld}{fresh}")
             _tell_quarantine(result)
+            for follower, rows in result.moved.items():
+                say(f"  {follower}: {rows:,} rows placed again, to follow the published split of {result.source}")
     if absent:
-        say(f"No raw data in {raw} for: {', '.join(absent)}.   (hemadata sources show NAME tells where to get them)")
+        where = " or ".join(map(str, roots))
+        say(f"No raw data in {where} for: {', '.join(absent)}.   (hemadata sources show NAME tells where to get them)")
     done = [result for result in results if not result.error and result.plan is None]
     if any(result.quarantine for result in done):
         say(f"Everything else is in {out}/. Details: {out}/reports/quarantine.csv")
@@ -51,8 +52,6 @@ def _tell_quarantine(result: Built) -> None:
     for reason in order:
         entries = [entry for entry in result.quarantine if entry.reason == reason]
         new = f"  {result.undeclared[reason]:,} undeclared" if reason in result.undeclared else ""
-        for entry in entries[: 3 if len(entries) <= 3 else 1]:
-            more = f"{len(entries):,}" if entry is entries[0] else ""
-            say(
-                f"  {REASONS[reason][1]:44} {more:>6}   {entry.file} ({entry.detail}){new if entry is entries[0] else ''}"
-            )
+        for number, entry in enumerate(entries[: 3 if len(entries) <= 3 else 1]):
+            count, mark = (f"{len(entries):,}", new) if number == 0 else ("", "")
+            say(f"  {REASONS[reason][1]:44} {count:>6}   {entry.file} ({entry.detail}){mark}")

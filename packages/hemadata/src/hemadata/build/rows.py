@@ -8,7 +8,7 @@ from hemadata.build.images import Check, Picture, look
 from hemadata.build.masks import MaskReader
 from hemadata.errors import DefectError
 from hemadata.formats.boxes import Attribute, Box
-from hemadata.geometry import fit_box, turn_box
+from hemadata.geometry import XYWH, fit_box, inside, turn_box
 from hemadata.labels import LabelMap
 from hemadata.prompts import Template, materialised
 from hemadata.quarantine import Quarantined
@@ -24,10 +24,14 @@ class RowMaker:
         source: facts and loader.
         check: how deeply images are looked at.
         prompt: template to render into `prompt`; None leaves the columns null.
+        phantom: size of the phantom that is built; its rows say so in `source_version`.
     """
 
-    def __init__(self, source: Source, check: Check, prompt: Template | None = None) -> None:
+    def __init__(
+        self, source: Source, check: Check, prompt: Template | None = None, phantom: int | None = None
+    ) -> None:
         self.source, self.check, self.prompt = source, check, prompt
+        self.overriding: Row = {} if phantom is None else {"source_version": f"phantom-{phantom}"}
         facts = source.facts
         self.labels = _Labels(source.label_map())
         self.fine = _Labels(source.fine_map())
@@ -53,13 +57,15 @@ class RowMaker:
             if sample.objects is not None:
                 row["objects"] = self._objects(ref, sample.objects, picture, row["flags"], found)
             row.update(ref.about)
+            row.update(self.overriding)
             if self.prompt:
                 row.update(materialised(self.prompt, self.source.facts.task, row))
             return row, found
         except DefectError as defect:
             reason, detail = defect.reason, defect.detail
         except OSError as error:  # the file went away, or the disk cannot read it
-            reason, detail = "unreadable_image", error.strerror or str(error)
+            is_mask = ref.mask is not None and error.filename == ref.mask.path
+            reason, detail = f"unreadable_{'mask' if is_mask else 'image'}", error.strerror or str(error)
         file = ref.mask if ref.mask and reason.endswith(("mask", "mask_size", "mask_values")) else ref.image
         found.append(Quarantined(self.source.name, file.name, ref.key, reason, detail))
         return None, found
@@ -94,26 +100,23 @@ class RowMaker:
     def _objects(
         self, ref: Ref, boxes: tuple[Box, ...], picture: Picture, flags: list[str], found: list[Quarantined]
     ) -> list[Row]:
-        stored_width, stored_height = picture.stored
         (width, height), orientation = picture.size, picture.orientation
-        overhang = self.source.facts.overhang
         objects = []
         for number, box in enumerate(boxes):
-            turned = turn_box(box.xywh, stored_width, stored_height, orientation) if orientation != 1 else box.xywh
-            bbox, trouble = fit_box(turned, width, height, overhang)
-            if trouble:
-                record = f"{ref.key} {box.label_raw} box {box.source_id or number + 1}"
-                detail = f"[{', '.join(f'{v:g}' for v in box.xywh)}] x, y, w, h in an image of {width} x {height}"
-                found.append(Quarantined(self.source.name, ref.image.name, record, trouble, detail))
-                if bbox is None:
+            bbox = turn_box(box.xywh, *picture.stored, orientation) if orientation != 1 else box.xywh
+            clipped = None
+            if not inside(bbox, width, height):
+                clipped = self._clip(ref, number, box, bbox, picture, found)
+                if clipped is None:
                     continue
+                bbox = clipped
                 if "bbox_clipped" not in flags:
                     flags.append("bbox_clipped")
-            label, label_raw, relation = self.labels[box.label_raw] if box.label_raw is not None else (None, None, None)
+            label, label_raw, relation = self.labels[box.label_raw]
             objects.append(
                 {
                     "bbox": bbox,
-                    "bbox_raw": None if bbox == box.xywh else box.xywh,
+                    "bbox_raw": None if bbox is box.xywh else box.xywh,
                     "label": label,
                     "label_raw": label_raw,
                     "label_relation": relation,
@@ -121,10 +124,21 @@ class RowMaker:
                     "ratings": None,
                     "rle": None,
                     "source_id": box.source_id,
-                    "flags": ["bbox_clipped"] if trouble else None,
+                    "flags": ["bbox_clipped"] if clipped else None,
                 }
             )
         return objects
+
+    def _clip(
+        self, ref: Ref, number: int, box: Box, turned: XYWH, picture: Picture, found: list[Quarantined]
+    ) -> XYWH | None:
+        """Cut a box that reaches over the border no more than declared, withhold any other; either is reported."""
+        bbox, trouble = fit_box(turned, *picture.size, self.source.facts.overhang)
+        record = f"{ref.key} {box.label_raw} box {box.source_id or number + 1}"
+        x, y, w, h = box.xywh
+        detail = f"[{x:g}, {y:g}, {w:g}, {h:g}] x, y, w, h in an image of {picture.size[0]} x {picture.size[1]}"
+        found.append(Quarantined(self.source.name, ref.image.name, record, trouble, detail))
+        return bbox
 
     def _add_mask(self, row: Row, ref: Ref, data: bytes, picture: Picture, found: list[Quarantined]) -> None:
         assert self.masks and ref.mask, "a source with masks declares [mask]"
@@ -138,14 +152,14 @@ class RowMaker:
             found.append(Quarantined(self.source.name, ref.mask.name, ref.key, "stray_mask_values", detail))
 
 
-class _Labels(dict[str, tuple[str | None, str, str]]):
-    """Raw label -> (node, raw label, relation), each spelling resolved once."""
+class _Labels(dict[str | None, tuple[str | None, str | None, str | None]]):
+    """Raw label -> (node, raw label, relation), each spelling resolved once; no label is three nulls."""
 
     def __init__(self, labels: LabelMap) -> None:
-        super().__init__()
+        super().__init__({None: (None, None, None)})
         self._map = labels
 
-    def __missing__(self, raw: str) -> tuple[str | None, str, str]:
+    def __missing__(self, raw: str) -> tuple[str | None, str | None, str | None]:
         label = self._map.resolve(raw)
         self[raw] = label.node, raw, label.relation
         return self[raw]

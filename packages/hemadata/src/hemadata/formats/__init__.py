@@ -1,0 +1,1 @@
+"""Parsers of annotation formats; none knows a source."""

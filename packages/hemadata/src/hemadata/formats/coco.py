@@ -13,7 +13,7 @@ from hemadata.formats.rawtree import RawFile
 class Annotation:
     """One annotation; `extra` holds whatever the page says beside COCO's own keys."""
 
-    id: str
+    id: str | None
     bbox: tuple[float, float, float, float]
     category: str | None
     extra: dict[str, Any]
@@ -40,7 +40,7 @@ def read(page: RawFile) -> Iterator[Picture]:
         pictures = {name: Picture(name) for name in names.values()}
         for entry in whole["annotations"]:
             pictures[names[entry["image_id"]]].annotations.append(_annotation(entry, categories))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FormatError(f"{page.name}: not a COCO page as expected ({type(error).__name__}: {error}).") from error
     yield from pictures.values()
 
@@ -48,10 +48,11 @@ def read(page: RawFile) -> Iterator[Picture]:
 def _annotation(entry: dict[str, Any], categories: dict[Any, str]) -> Annotation:
     x, y, w, h = (float(value) for value in entry["bbox"])
     category = categories.get(entry.get("category_id")) or entry.get("category_name")
-    if category is None:
+    if not isinstance(category, str):
         raise ValueError(f"annotation {entry.get('id')} has category {entry.get('category_id')}, which has no name")
     known = ("id", "image_id", "category_id", "category_name", "bbox", "area", "iscrowd", "segmentation")
-    return Annotation(str(entry.get("id")), (x, y, w, h), category, {k: v for k, v in entry.items() if k not in known})
+    number = None if entry.get("id") is None else str(entry["id"])
+    return Annotation(number, (x, y, w, h), category, {k: v for k, v in entry.items() if k not in known})
 
 
 def _load(page: RawFile) -> dict[str, Any]:

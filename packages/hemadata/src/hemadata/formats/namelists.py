@@ -13,11 +13,14 @@ def read_splits(tree: RawTree, pattern: str, splits: Mapping[str, str]) -> dict[
         tree: where to look; a file that is not there contributes nothing.
         pattern: file name with `{}` for the upstream split.
         splits: upstream split -> split of the corpus.
+
+    Raises:
+        FormatError: a file is not UTF-8.
     """
     split_of: dict[str, str] = {}
     for upstream, split in splits.items():
         if file := tree.get(pattern.format(upstream)):
-            split_of |= dict.fromkeys(file.text().split(), split)
+            split_of |= dict.fromkeys(filter(None, map(str.strip, file.text().splitlines())), split)
     return split_of
 
 

@@ -40,13 +40,17 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         FormatError: a file is missing or not what it should be.
     """
     try:
+        for name in (RUN, PAIRS):
+            if not (folder / name).is_file():
+                raise FormatError(f"{folder}: expected {RUN} and {PAIRS}, as hemasynth writes them; {name} is missing.")
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        return run, pq.read_table(folder / PAIRS, schema=SCHEMA).to_pylist()
-    except FileNotFoundError as error:
-        raise FormatError(
-            f"{folder}: expected {RUN} and {PAIRS}, as hemasynth writes them; {Path(error.filename).name} is missing."
-        ) from error
-    except (ValueError, pa.ArrowException) as error:
+        table = pq.read_table(folder / PAIRS)
+        if not isinstance(run, dict) or not set(SCHEMA.names) <= set(table.column_names):
+            raise ValueError(f"they hold a {type(run).__name__} and the columns {', '.join(table.column_names)}")
+        if missing := {"engine", "seed"} - run.keys():
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+        return run, table.select(SCHEMA.names).cast(SCHEMA).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise FormatError(
             f"{folder}: {RUN} or {PAIRS} cannot be read ({error}). Make them again: hemasynth vqa"
         ) from error

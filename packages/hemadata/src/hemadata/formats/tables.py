@@ -1,6 +1,7 @@
 """Comma-separated tables."""
 
 import csv
+import io
 from collections.abc import Iterator
 
 from hemadata.errors import FormatError
@@ -45,12 +46,12 @@ def read_records(file: RawFile, needed: set[str]) -> Iterator[dict[str, str]]:
             yield {name: cell.strip() for name, cell in zip(header, row, strict=True)}
         elif any(row):
             raise FormatError(f"{file.name}, line {number}: {len(row)} cells, expected {len(header)}.")
+    if not header:
+        raise FormatError(f"{file.name}: the table is empty; expected the columns {', '.join(sorted(needed))}.")
 
 
 def _rows(file: RawFile) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(file.text().splitlines())
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{file.name}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
+        yield from csv.reader(io.StringIO(file.text(), newline=""))
     except csv.Error as error:
         raise FormatError(f"{file.name}: not a comma-separated table ({error}).") from error

@@ -15,7 +15,6 @@ _OBJECT = re.compile(
     r"<object>\s*<name>([^<]*)</name>(?:\s*<(?:pose|truncated|difficult|occluded)>[^<]*</(?:pose|truncated|difficult|occluded)>)*"
     r"\s*<bndbox>\s*<xmin>([^<]*)</xmin>\s*<ymin>([^<]*)</ymin>\s*<xmax>([^<]*)</xmax>\s*<ymax>([^<]*)</ymax>\s*</bndbox>\s*</object>"
 )
-_UNUSUAL = re.compile(r"<!|&|<object\s|<object/|\]\]>")
 
 
 def objects(page: str, first: int = 1) -> tuple[Box, ...]:
@@ -30,9 +29,10 @@ def objects(page: str, first: int = 1) -> tuple[Box, ...]:
         FormatError: not XML, or an object without a name or a number.
     """
     found = _OBJECT.findall(page)
-    if _UNUSUAL.search(page) or page.count("<object>") != len(found) or not page.rstrip().endswith("</annotation>"):
+    unusual = "&" in page or "<!" in page or not page.count("<object") == page.count("</object") == len(found)
+    if unusual or not page.rstrip().endswith("</annotation>"):
         return objects_by_parser(page, first)
-    return tuple([_box(name.strip(), corners, first) for name, *corners in found])
+    return tuple([_box(name, x0, y0, x1, y1, first) for name, x0, y0, x1, y1 in found])
 
 
 def objects_by_parser(page: str, first: int = 1) -> tuple[Box, ...]:
@@ -43,25 +43,24 @@ def objects_by_parser(page: str, first: int = 1) -> tuple[Box, ...]:
         root = ElementTree.fromstring(page)
     except ElementTree.ParseError as error:
         raise FormatError(f"not an XML page: {error}") from error
-    boxes = []
+    boxes: list[Box] = []
     for node in root.iter("object"):
         name, frame = node.findtext("name"), node.find("bndbox")
         if name is None or frame is None:
             raise FormatError(f"object {len(boxes) + 1} has no {'name' if name is None else 'bndbox'}")
-        boxes.append(
-            _box(name.strip(), [frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax")], first)
-        )
+        xmin, ymin, xmax, ymax = (frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax"))
+        boxes.append(_box(name, xmin, ymin, xmax, ymax, first))
     return tuple(boxes)
 
 
-def _box(name: str, corners: list[str], first: int) -> Box:
+def _box(name: str, xmin: str, ymin: str, xmax: str, ymax: str, first: int) -> Box:
     try:
-        x0, y0, x1, y1 = map(float, corners)
+        x, y = float(xmin), float(ymin)
+        width, height = float(xmax) - x, float(ymax) - y
     except ValueError as error:
-        raise FormatError(f"a {name} box has corners {corners}, which are not numbers") from error
+        raise FormatError(f"a {name} box has corners {xmin, ymin, xmax, ymax}, which are not numbers") from error
     # Equal corners are a click without a drag, not a box of one pixel: they stay degenerate.
-    width, height = x1 - x0, y1 - y0
-    return Box((x0 - first, y0 - first, width + first if width else 0.0, height + first if height else 0.0), name)
+    return Box((x - first, y - first, width + first if width else 0.0, height + first if height else 0.0), name.strip())
 
 
 def page(filename: str, size: tuple[int, int], boxes: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:

@@ -5,7 +5,7 @@
 `draw(out, n, seed)` writes a tiny raw tree in exactly the published layout, declared defects included.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -117,20 +117,20 @@ class Source:
         """Raw finer label (a file-name prefix, say) -> ontology node."""
         return LabelMap(self.facts.labels_fine, self.name)
 
-    def is_there(self, root: Path) -> bool:
-        """Whether all raw folders of the source are below `root`."""
-        return all((root / folder).is_dir() for folder in self.facts.raw_folders)
+    def is_there(self, roots: Sequence[Path]) -> bool:
+        """Whether all raw folders of the source are below `roots`."""
+        return all(_find(roots, folder) for folder in self.facts.raw_folders)
 
-    def open_raw(self, root: Path) -> Raw:
-        """Scan the raw folders below `root`.
+    def open_raw(self, roots: Sequence[Path]) -> Raw:
+        """Scan the raw folders, each below the first of `roots` that has it.
 
         Raises:
             InputMissingError: a folder is not there; the message says where the data come from.
         """
-        missing = [folder for folder in self.facts.raw_folders if not (root / folder).is_dir()]
-        if missing:
-            raise InputMissingError(self._how_to_get(root, missing))
-        return Raw(self.facts, {folder: RawTree.scan(root / folder) for folder in self.facts.raw_folders})
+        found = {folder: _find(roots, folder) for folder in self.facts.raw_folders}
+        if missing := [folder for folder, path in found.items() if path is None]:
+            raise InputMissingError(self._how_to_get(roots[0], missing))
+        return Raw(self.facts, {folder: RawTree.scan(path) for folder, path in found.items() if path})
 
     def _how_to_get(self, root: Path, missing: list[str]) -> str:
         facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)
@@ -143,3 +143,7 @@ class Source:
             lines.append(f"They come from {facts.homepage}.")
         lines.append(f"To try the pipeline without them: hemadata build --source {facts.name} --phantom 200")
         return "\n".join(lines)
+
+
+def _find(roots: Sequence[Path], folder: str) -> Path | None:
+    return next((root / folder for root in roots if (root / folder).is_dir()), None)

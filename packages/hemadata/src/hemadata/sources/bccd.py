@@ -18,30 +18,31 @@ def index(raw: Raw) -> Iterator[Ref]:
     tree = raw.own.find("BCCD/JPEGImages").below("BCCD")
     split_of = read_splits(tree, "ImageSets/Main/{}.txt", SPLITS)
     for image in tree.each("JPEGImages/*.jpg"):
-        page = tree.get(f"Annotations/{image.stem}.xml")
+        stem = image.stem
+        page = tree.get(f"Annotations/{stem}.xml")
         if page is None:
-            raw.problem(image, image.stem, "missing_annotation", f"no Annotations/{image.stem}.xml")
+            raw.problem(image, stem, "missing_annotation", f"no Annotations/{stem}.xml")
             continue
         try:
             boxes = voc.objects(page.text())
-        except (FormatError, UnicodeDecodeError) as error:
-            raw.problem(page, image.stem, "unreadable_annotation", str(error))
+        except FormatError as error:
+            raw.problem(page, stem, "unreadable_annotation", str(error))
             continue
-        yield Ref(image.stem, image, objects=boxes, group=image.stem, split_upstream=split_of.get(image.stem))
+        yield Ref(stem, image, objects=boxes, group=stem, split_upstream=split_of.get(stem))
     for page in tree.each("Annotations/*.xml"):
         if tree.get(f"JPEGImages/{page.stem}.jpg") is None:
             raw.problem(page, page.stem, "missing_image", f"no JPEGImages/{page.stem}.jpg")
 
 
 def draw(out: Path, n: int, seed: int) -> None:
-    """`n` fields of 640 x 480 with their pages and lists; the first page holds the two degenerate boxes of the archive."""
+    """`n` fields of 640 x 480 with pages and lists; the first page holds the two degenerate boxes of the archive."""
     top = out / "bccd" / "BCCD"
     (top / "JPEGImages").mkdir(parents=True)
     (top / "Annotations").mkdir()
     smear, names = Smear(seed, (640, 480)), [f"BloodImage_{number:05d}" for number in range(n)]
     for number, name in enumerate(names):
         kind = ("neutrophil", "lymphocyte", "monocyte", "eosinophil")[number % 4]
-        field = smear.field(number, {"red_blood_cell": 12, kind: 1, "platelet": number % 3})
+        field = smear.field(number, {"red_blood_cell": 18, kind: 1, "platelet": number % 3})
         boxes = []
         for cell in field.cells:
             x, y, w, h = cell.box

@@ -8,7 +8,7 @@ from hemadata.errors import LayoutError
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
 
-# The name is <film>_<field>_<cell> (film 95-8-27-1) or <date>_<time>_<cell>; TestB, another microscope, has bare numbers.
+# <film>_<field>_<cell> (film 95-8-27-1) or <date>_<time>_<cell>; TestB, another microscope, has bare numbers.
 NAME = re.compile(r"(?P<film>\d{2}-\d{1,2}-\d{1,2}-\d+|\d{8})_\d+_\d+")
 SPLITS = {"Train": "train", "TestA": "test", "TestB": "test"}
 CLASSES = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")

@@ -19,14 +19,18 @@ def index(raw: Raw) -> Iterator[Ref]:
     for number in (1, 2):
         # The header's second column is called "class label" in one table and "class" in the other.
         table = tree.get(f"Class Labels of Dataset {number}.csv")
-        codes = {int(row[0]): row[1] for row in read_csv(table, columns=2)} if table else {}
+        codes = {row[0].lstrip("0"): row[1] for row in read_csv(table, columns=2)} if table else {}
         for image in tree.each(f"Dataset {number}/*.bmp"):
             mask = tree.get(f"Dataset {number}/{image.stem}.png")
             if mask is None:
                 raw.problem(image, image.stem, "missing_annotation", f"no mask {image.stem}.png beside it")
                 continue
             key = f"dataset-{number}/{image.stem}"
-            yield Ref(key, image, mask=mask, label_raw=codes.get(int(image.stem)))
+            yield Ref(key, image, mask=mask, label_raw=codes.pop(image.stem.lstrip("0"), None))
+        for left in codes:
+            raw.problem(
+                f"Class Labels of Dataset {number}.csv", left, "missing_image", f"no image {left} in Dataset {number}"
+            )
         for mask in tree.each(f"Dataset {number}/*.png"):
             if tree.get(f"Dataset {number}/{mask.stem}.bmp") is None:
                 raw.problem(mask, mask.stem, "missing_image", f"no image {mask.stem}.bmp beside it")

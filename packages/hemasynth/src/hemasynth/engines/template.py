@@ -103,7 +103,7 @@ class TemplateEngine:
         stated = [name for name in ("granule_type", "granule_colour") if name in topic.uses]
         kinds = [self._word(name, record.value(name) or "", style) for name in stated]
         no_granules = record.value("granularity") == "no"
-        slots["granules"] = "no granules" if no_granules else f"{', '.join(kinds)} granules"
+        slots["granules"] = "no granules" if no_granules else f"{', '.join(kinds) or 'visible'} granules"
         slots["vacuoles"] = "with vacuoles" if record.value("cytoplasm_vacuole") == "yes" else "without vacuoles"
         return question, self._fill(frame, style, **slots)
 

@@ -1,0 +1,76 @@
+"""What templates and checker cost on the whole of WBCAtt: `python benchmarks/synth_template.py [--raw DIR] [--json]`.
+
+One process. The run is what `hemasynth vqa --engine template` does without the corpus: plan, write, check, journal,
+raw tree. The checker is timed apart, once as it runs (it remembers texts that it has read) and once made to forget
+before each pair.
+"""
+
+import argparse
+import csv
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hemadata.formats import pairs
+from hemasynth import claims
+from hemasynth.engines.template import TemplateEngine
+from hemasynth.faithful import Checker, Record
+from hemasynth.journal import Journal
+from hemasynth.lexicon import load
+from hemasynth.plan import Cell, plan
+from hemasynth.run import Run
+
+
+def cells(raw: Path) -> Iterator[Cell]:
+    names = load().values
+    for split in ("train", "val", "test"):
+        with (raw / "wbcatt" / f"pbc_attr_v1_{split}.csv").open(newline="", encoding="utf-8") as table:
+            for row in csv.DictReader(table):
+                record = Record(row["label"].lower(), {name: row[name] for name in names})
+                yield Cell(f"wbcatt/{Path(row['img_name']).stem}", row["img_name"], record, split)
+
+
+def check_all(found: list[Cell], forget: bool) -> float:
+    """Return the pairs that are checked in a second."""
+    engine, checker = TemplateEngine(), Checker()
+    written = [(item, *engine.write(item)) for item in plan(found, checker.lexicon)][:: 10 if forget else 1]
+    claims._read.cache_clear()
+    start = time.process_time()
+    for item, question, answer in written:
+        if forget:
+            claims._read.cache_clear()
+        record = item.cell.record
+        uses = [(name, record.value(name) or "") for name in item.topic.uses]
+        assert checker.pair(record, question, answer, item.topic.asked, uses).passed
+    return len(written) / (time.process_time() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, default=Path("../shared/raw"), help="folder with wbcatt")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    found = list(cells(options.raw))
+    with tempfile.TemporaryDirectory() as folder:
+        start, cpu = time.perf_counter(), time.process_time()
+        with Journal(Path(folder) / "journal.jsonl") as journal:
+            outcome = Run(TemplateEngine()).write(found, journal)
+        pairs.write(Path(folder) / "hemasynth", outcome.run, outcome.pairs)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    told = {
+        "cells": len(found),
+        "pairs": len(outcome.pairs),
+        "refused": outcome.refused,
+        "distinct_pairs": len({(row["question"], row["answer"]) for row in outcome.pairs}),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "checked_per_second": round(check_all(found, forget=False)),
+        "checked_per_second_forgetting": round(check_all(found, forget=True)),
+    }
+    print(json.dumps(told) if options.json else "\n".join(f"{name:30} {value:>12,}" for name, value in told.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Moving rows to other splits without the raw data: the units that a new assignment touches are written again."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from heapq import merge
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from hemadata.build import finish
+from hemadata.build.assign import Assigned, placement, read_assignment
+from hemadata.build.plan import bucket_of, hash_of
+from hemadata.build.records import Manifest, UnitRecord, read_manifest, read_manifests
+from hemadata.build.rows import Row
+from hemadata.build.shards import Place, write_unit
+
+
+def replace_stale(corpus: Path, family: str) -> dict[str, int]:
+    """Re-place every unit of a family whose rows are assigned elsewhere than they lie.
+
+    Args:
+        corpus: its folder.
+        family: only sources of this family.
+
+    Returns:
+        Source -> rows in the units that were written again.
+    """
+    moved: dict[str, int] = {}
+    for manifest in read_manifests(corpus):
+        if manifest.facts.get("family") == family:
+            with FileLock(corpus / "manifest" / f".{manifest.source}.lock"):
+                if rows := _replace_source(corpus, manifest.source):
+                    moved[manifest.source] = rows
+    return moved
+
+
+def _replace_source(corpus: Path, source: str) -> int:
+    manifest = read_manifest(corpus, source)
+    assert manifest
+    assigned = _assigned_by_bucket(corpus, manifest)
+    stale = [unit for unit in manifest.units if unit.placed != placement(assigned[unit.bucket])]
+    if not stale:
+        return 0
+    records = {unit.bucket: unit for unit in manifest.units}
+    for unit in stale:
+        records[unit.bucket] = _replace_unit(corpus, manifest, unit, assigned[unit.bucket])
+    finish.finish(corpus, replace(manifest, units=[records[bucket] for bucket in sorted(records)]), manifest)
+    return sum(shard.rows for unit in stale for shard in unit.shards)
+
+
+def _assigned_by_bucket(corpus: Path, manifest: Manifest) -> dict[int, dict[str, Assigned]]:
+    table = read_assignment(corpus)
+    found: dict[int, dict[str, Assigned]] = defaultdict(dict)
+    for row in table.filter(pc.equal(table["source"], manifest.source)).to_pylist():
+        decision = Assigned(*(row[field] for field in Assigned.__slots__))
+        found[bucket_of(row["sample_id"], manifest.buckets)][row["sample_id"]] = decision
+    return found
+
+
+def _replace_unit(corpus: Path, manifest: Manifest, unit: UnitRecord, assigned: dict[str, Assigned]) -> UnitRecord:
+    def rows_of(split: str) -> Iterator[Row]:
+        streams = [_rows(corpus / shard.path) for shard in unit.shards]
+        ordered = merge(*streams, key=lambda row: hash_of(row["sample_id"]))
+        return (row for row in ordered if assigned[row["sample_id"]].split == split)
+
+    record = write_unit(Place(corpus, manifest.source, manifest.task, unit.bucket), unit.key, assigned, rows_of)
+    record.quarantine = unit.quarantine
+    record.write(corpus, manifest.source)
+    return record
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group).to_pylist()

@@ -1,0 +1,131 @@
+"""Writing the shards of one unit: rows of each split in row groups, and where every image lies in its file."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hemadata import schema
+from hemadata.arrow import to_table, write_tables
+from hemadata.atomic import publish, temporary_name
+from hemadata.build.assign import Assigned, placement
+from hemadata.build.digest import rows_digest
+from hemadata.build.offsets import byte_ranges
+from hemadata.build.parquet import ROW_GROUP_BYTES, ROW_GROUP_ROWS, open_writer
+from hemadata.build.records import Shard, UnitRecord, file_hash, index_part, shard_path, staged, state_folder
+from hemadata.build.rows import Row
+
+INDEX_SCHEMA = schema.to_arrow_schema(schema.index_columns())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a unit belongs."""
+
+    corpus: Path
+    source: str
+    task: str
+    bucket: int
+
+
+def write_unit(
+    place: Place, key: str, assigned: dict[str, Assigned], rows_of: Callable[[str], Iterator[Row]]
+) -> UnitRecord:
+    """Write the shards of a unit beside the corpus, durably; `finish` gives them their place.
+
+    Args:
+        place: of the unit.
+        key: hash of the unit's inputs.
+        assigned: what the corpus decided about every row that the unit planned.
+        rows_of: split -> rows, in hash order.
+    """
+    state_folder(place.corpus, place.source).mkdir(parents=True, exist_ok=True)
+    record, index, written = UnitRecord(place.bucket, key, placement(assigned), 0, [], []), [], {}
+    for split in schema.SPLITS:
+        path = shard_path(place.task, place.source, split, place.bucket)
+        target = staged(place.corpus, place.source, path)
+        temporary = temporary_name(target)
+        scalars, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
+        if not scalars:
+            temporary.unlink()
+            continue
+        table = _index(place, split, path, temporary, pa.concat_tables(scalars), assigned)
+        size, written[temporary] = temporary.stat().st_size, target
+        record.shards.append(Shard(path, split, table.num_rows, size, file_hash(temporary), digest))
+        record.objects += pc.sum(table["object_count"]).as_py() or 0
+        index.append(table)
+    publish(written)
+    part = index_part(place.corpus, place.source, place.bucket)
+    write_tables(part, index or [INDEX_SCHEMA.empty_table()], durable=False)
+    return record
+
+
+def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows in groups bounded by bytes and number."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        length = len(row["image"]["bytes"])
+        if group and (size + length > ROW_GROUP_BYTES or len(group) == ROW_GROUP_ROWS):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += length
+    if group:
+        yield group
+
+
+def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[list[pa.Table], str]:
+    """Write one file; returns the scalars of its rows, none where it has no rows, and its rows_digest."""
+    kind = schema.arrow_schema(task)
+    scalars: list[pa.Table] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for rows in groups:
+            table = to_table(rows, kind)
+            scalars.append(_scalars(table))
+            writer.write_table(table, row_group_size=len(rows))
+            yield table
+
+    with open_writer(path, kind) as writer:
+        digest = rows_digest(tables())
+    return scalars, digest
+
+
+def _scalars(table: pa.Table) -> pa.Table:
+    names = [name for name in table.column_names if name in INDEX_SCHEMA.names]
+    has_objects = "objects" in table.column_names
+    counts = pc.list_value_length(table["objects"]) if has_objects else pa.nulls(len(table), pa.int32())
+    return table.select(names).append_column("object_count", counts)
+
+
+def _index(
+    place: Place, split: str, path: str, written: Path, scalars: pa.Table, assigned: dict[str, Assigned]
+) -> pa.Table:
+    """Index rows of one shard: its scalars, what was decided, and where the bytes lie."""
+    n = scalars.num_rows
+    images = byte_ranges(written, "image.bytes")
+    masks = byte_ranges(written, "mask.bytes") if place.task == "segmentation" else [None] * n
+    decided = [assigned[sample_id] for sample_id in scalars["sample_id"].to_pylist()]
+    extra = {
+        "task": [place.task] * n,
+        "bucket": [place.bucket] * n,
+        "split": [split] * n,
+        "split_basis": [d.split_basis for d in decided],
+        "group_id": [d.group_id for d in decided],
+        "dup_cluster": [d.dup_cluster for d in decided],
+        "file": [path] * n,
+        "offset": [r and r[0] for r in images],
+        "length": [r and r[1] for r in images],
+        "mask_offset": [r and r[0] for r in masks],
+        "mask_length": [r and r[1] for r in masks],
+    }
+    arrays = [
+        scalars[f.name].combine_chunks()
+        if f.name in scalars.column_names
+        else pa.array(extra.get(f.name, [None] * n), f.type)
+        for f in INDEX_SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=INDEX_SCHEMA)

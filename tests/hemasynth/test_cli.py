@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import hemadata
+import pytest
+from hemadata import sources
+from hemadata.build import build
+from hemadata.formats import pairs
+from hemasynth import cli
+
+
+def call(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["hemasynth", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a drawn raw tree of wbcatt and the corpus built from it."""
+    folder = tmp_path_factory.mktemp("workplace")
+    sources.get("wbcatt").draw(folder / "raw", 24, 0)
+    (built,) = build(["wbcatt"], folder / "raw", folder / "corpus")
+    assert built.error is None
+    return folder
+
+
+def test_model_without_a_server_says_what_is_missing_in_two_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, tmp_path, "vqa", "--model", "BioMistral-7B") == 3
+    out, message = capsys.readouterr()
+    assert out == ""
+    assert len(message.strip().splitlines()) == 2
+    assert "vllm serve BioMistral/BioMistral-7B" in message
+    assert "--engine template" in message
+    assert list(tmp_path.iterdir()) == []  # the templates were not taken silently
+
+
+def test_no_corpus_says_how_to_build_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, tmp_path, "vqa", "--engine", "template") == 3
+    assert "hemadata build --source wbcatt" in capsys.readouterr().err
+
+
+def test_unknown_engine_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, tmp_path, "vqa", "--engine", "templates") == 2
+    assert "auto, template, endpoint" in capsys.readouterr().err
+
+
+def test_pairs_are_written_and_built_and_the_same_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = workplace / "raw" / "wbcatt-vqa" / "hemasynth"
+    seen = []
+    for again in (False, True):
+        if again:  # from nothing: no journal, no tree
+            (workplace / "raw" / "wbcatt-vqa" / ".hemasynth" / "journal.jsonl").unlink()
+        assert call(monkeypatch, workplace, "vqa", "--engine", "template", "--json") == 0
+        seen.append([(tree / name).read_bytes() for name in ("run.json", "pairs.parquet")])
+    assert seen[0] == seen[1]
+    assert sorted(file.name for file in tree.iterdir()) == ["pairs.parquet", "run.json"]
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert (told["cells"], told["refused"], told["engine"]) == (24, 0, "template")
+    assert told["out"] == "raw/wbcatt-vqa/hemasynth"
+    assert told["build"]["sources"]["wbcatt-vqa"]["images"] == 24
+    _, rows = pairs.read(tree)
+    assert len(rows) == told["pairs"] >= 48
+    assert min(Counter(row["cell_id"] for row in rows).values()) >= 2
+
+
+def test_corpus_holds_the_pairs_and_they_are_true(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, workplace, "vqa", "--engine", "template") == 0
+    capsys.readouterr()
+    corpus = hemadata.open(workplace / "corpus")
+    cells = {row["sample_id"]: row for row in corpus.rows("classification", source="wbcatt")}
+    lines = []
+    for row in corpus.rows("vqa", source="wbcatt-vqa"):
+        cell = cells[row["sample_id"].replace("wbcatt-vqa/", "wbcatt/")]
+        record = {each["name"]: each["value"] for each in cell["attributes"]}
+        facts = {"source": "wbcatt", "label": cell["label"], "attributes": record}
+        for pair in row["qa"]:
+            lines.append({"id": pair["question_id"], **facts, "question": pair["question"], "answer": pair["answer"]})
+    file = workplace / "lines.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert call(monkeypatch, workplace, "check", str(file), "--json") == 0
+    verdicts = [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()]
+    assert verdicts == ["supported"] * len(lines)
+
+
+def test_endpoint_is_taken_when_its_address_is_given_and_refused_when_it_ignores_schemas(
+    workplace: Path, stub: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.obeys = False
+    assert call(monkeypatch, workplace, "vqa", "--base-url", stub.url) == 1
+    assert "ignores response_format" in capsys.readouterr().err
+    stub.obeys = True  # it obeys the canary, and knows no good answer: all texts come from templates, and say so
+    assert call(monkeypatch, workplace, "vqa", "--engine", "endpoint", "--base-url", stub.url, "--limit", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    pairs_written = int(lines[0].split()[2])
+    assert f"  origin: template {pairs_written}" in lines
+    assert f"  refusals: schema {3 * pairs_written}" in lines
+
+
+def test_check_reports_lines_that_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lines.jsonl"
+    good = {"id": 1, "attributes": {"cell_size": "big"}, "text": "The cell is small."}
+    file.write_text(json.dumps(good) + "\n")
+    assert call(monkeypatch, tmp_path, "check", str(file)) == 1
+    assert "1 contradicted" in capsys.readouterr().out
+    for line, message in (("{", "not JSON"), ("[]", "a JSON object"), ('{"text": "x"}', "attributes")):
+        file.write_text(json.dumps(good) + "\n" + line + "\n")
+        assert call(monkeypatch, tmp_path, "check", str(file)) == 1
+        error = capsys.readouterr().err
+        assert "line 2" in error
+        assert message in error
+    assert call(monkeypatch, tmp_path, "check", "nowhere.jsonl") == 3
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", "from hemasynth.cli import main; main()", "vqa", "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        times.append(time.perf_counter() - start)
+    assert "hemasynth vqa --engine template" in done.stdout
+    assert min(times) < 0.5
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = "'openai', 'pyarrow', 'pydantic', 'vllm'"
+    code = f"import sys, hemasynth.cli; print([name for name in ({heavy}) if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,105 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hemasynth.engines.template import Style, TemplateEngine
+from hemasynth.faithful import Record
+from hemasynth.lexicon import load
+from hemasynth.plan import QUESTION_TYPES, Cell, cells, plan, topics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LEXICON = load()
+
+
+def test_cells_of_a_corpus() -> None:
+    class Rows:
+        def rows(self, task: str, *, source: str | None = None, columns: list[str] | None = None):  # type: ignore[no-untyped-def]
+            assert (task, source) == ("classification", "wbcatt")
+            attributes = [{"name": "cell_size", "value": "big", "value_raw": "big"}]
+            row = {"sample_id": "wbcatt/BNE_1", "label": "neutrophil", "attributes": attributes}
+            row |= {"split_upstream": "val", "source_file": "PBC_dataset_normal_DIB/neutrophil/BNE_1.jpg"}
+            yield {name: row[name] for name in columns or row}
+
+    (cell,) = cells(Rows())
+    assert cell == Cell("wbcatt/BNE_1", "BNE_1.jpg", Record("neutrophil", {"cell_size": "big"}), "val")
+
+
+def test_two_or_three_pairs_a_training_cell_and_two_a_test_cell(cells: list[Cell]) -> None:
+    items = plan(cells, LEXICON)
+    of_cell = Counter(item.cell.sample_id for item in items)
+    assert set(of_cell) == {cell.sample_id for cell in cells}
+    assert {of_cell[cell.sample_id] for cell in cells if cell.split_upstream == "test"} == {2}
+    assert {of_cell[cell.sample_id] for cell in cells if cell.split_upstream == "train"} == {2, 3}
+
+
+def test_no_cell_is_asked_the_same_twice_and_ids_are_unique(cells: list[Cell]) -> None:
+    items = plan(cells, LEXICON)
+    assert len({item.id for item in items}) == len(items)
+    assert len({(item.cell.sample_id, item.topic) for item in items}) == len(items)
+
+
+def test_same_seed_same_plan_and_another_seed_another(cells: list[Cell]) -> None:
+    assert plan(reversed(cells), LEXICON, seed=3) == plan(cells, LEXICON, seed=3)
+    assert plan(cells, LEXICON, seed=4) != plan(cells, LEXICON, seed=3)
+
+
+def test_limit_is_a_part_of_the_whole_plan(cells: list[Cell]) -> None:
+    whole = plan(cells, LEXICON)
+    part = plan(cells, LEXICON, limit=5)
+    assert part == whole[: len(part)]
+    assert len({item.cell.sample_id for item in part}) == 5
+
+
+def test_every_kind_of_question_is_asked_and_both_answers_to_yes_or_no(neutrophil: Record) -> None:
+    found = topics(neutrophil, LEXICON)
+    assert {topic.question_type for topic in found} == set(QUESTION_TYPES)
+    true = [topic for topic in found if topic.premise and topic.premise == neutrophil.value(topic.asked or "")]
+    false = [topic for topic in found if topic.premise and topic.premise != neutrophil.value(topic.asked or "")]
+    assert len(true) == len(false) == 11
+
+
+def test_nothing_is_said_of_a_value_that_contradicts_its_record(neutrophil: Record) -> None:
+    blurred = Record(
+        "neutrophil", {**neutrophil.attributes, "granule_colour": "nil"}
+    )  # it has granules: one real record
+    assert all("granule_colour" not in topic.uses for topic in topics(blurred, LEXICON))
+
+
+@pytest.mark.parametrize("missing", ["label", "granule_type", "cell_size"])
+def test_what_is_not_known_is_not_used(neutrophil: Record, missing: str) -> None:
+    attributes = {name: value for name, value in neutrophil.attributes.items() if name != missing}
+    record = Record(None if missing == "label" else "neutrophil", attributes)
+    found = topics(record, LEXICON)
+    assert found
+    assert all(missing not in topic.uses for topic in found)
+
+
+def test_a_thousand_equal_cells_do_not_share_one_sentence(neutrophil: Record) -> None:
+    same = [Cell(f"wbcatt/C_{n:04d}", f"C_{n:04d}.jpg", neutrophil, "train") for n in range(1238)]
+    engine = TemplateEngine()
+    written = Counter(engine.write(item) for item in plan(same, LEXICON))
+    assert written.total() / len(same) > 2.3
+    assert len(written) > 0.95 * written.total()
+    assert max(written.values()) <= 4
+
+
+@settings(derandomize=True, deadline=None)
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4), start=st.integers(0, 10**9))
+def test_style_repeats_no_choice_before_all_were_taken(sizes: list[int], start: int) -> None:
+    options = [[f"{n}" for n in range(size)] for size in sizes]
+    product = 1
+    for size in sizes:
+        product *= size
+    choices = set()
+    for number in range(start, start + product):
+        style = Style(number)
+        choices.add(tuple(style.pick(option) for option in options))
+    assert len(choices) == product
+
+
+def test_vector_depends_on_facts_alone(neutrophil: Record) -> None:
+    cell = Cell("wbcatt/A", "A.jpg", neutrophil, "train")
+    assert cell.vector == replace(cell, sample_id="wbcatt/B", split_upstream="test").vector
+    other = Record("neutrophil", {**neutrophil.attributes, "cell_size": "small"})
+    assert cell.vector != replace(cell, record=other).vector
