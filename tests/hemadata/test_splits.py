@@ -47,7 +47,7 @@ def refs(wanted: Iterable[Row]) -> list[Ref]:
 
 
 def plan(wanted: Iterable[Row], of: Source | None = None) -> Plan:
-    return Plan(of or source(), [Unit(0, refs(wanted))], [])
+    return Plan(of or source(), 1, [Unit(0, refs(wanted))], [])
 
 
 def decide(wanted: Sequence[Row], placed: dict[str, str] | None = None, of: Source | None = None) -> dict[str, str]:
@@ -199,11 +199,13 @@ def test_new_rows_move_no_placed_row_and_split_no_group(wanted: list[Row], first
 @given(rows(), rows(), st.booleans())
 def test_family_built_in_any_order_splits_no_group(anchor: list[Row], follower: list[Row], anchor_first: bool) -> None:
     plans = [plan(anchor), plan(follower, source("follower"))]
-    decided: dict[str, Assigned] = {}
     with tempfile.TemporaryDirectory() as folder:
         for each in plans if anchor_first else reversed(plans):
-            decided |= assign(Path(folder), each)
-    assert not straddling(decided.values())
+            assign(Path(folder), each)
+        rows = read_assignment(Path(folder)).to_pylist()
+    decided = [Assigned(row["split"], row["split_basis"], row["group_id"]) for row in rows]
+    assert len(decided) == len(anchor) + len(follower)
+    assert not straddling(decided)
 
 
 def test_rows_of_a_source_with_published_validation_never_make_more(tmp_path: Path) -> None:

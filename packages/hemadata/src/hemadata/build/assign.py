@@ -5,7 +5,7 @@ group, or where taking the rows it would leak out of train costs less than 5 %; 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,17 +106,16 @@ def group_id(facts: SourceFacts, ref: Ref) -> str:
 def _decide(facts: SourceFacts, refs: list[Ref], table: pa.Table) -> dict[str, Assigned]:
     groups = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in refs}
     kept, placed = _known(facts, table, groups)
-    fresh = [ref for ref in refs if f"{facts.name}/{ref.key}" not in kept]
-    decided = dict(kept)
-    has_validation = any(ref.split_upstream == "validation" for ref in refs)
-    for ref, (split, basis) in zip(fresh, place(facts, fresh, placed, has_validation), strict=True):
-        sample_id = f"{facts.name}/{ref.key}"
-        decided[sample_id] = Assigned(split, basis, groups[sample_id])
-    return decided
+    own = {row.group_id for row in kept.values()}
+    places = place(facts, refs, placed, own)
+    return {
+        sample_id: kept.get(sample_id) or Assigned(split, basis, group)
+        for (sample_id, group), (split, basis) in zip(groups.items(), places, strict=True)
+    }
 
 
 def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple[dict[str, Assigned], dict[str, str]]:
-    """Rows of this source that stand, and the split of every group that another source of the family has placed."""
+    """Rows of this source that stand, and the split of every group that has been placed before, here or elsewhere."""
     kept, placed = {}, {}
     related = pc.is_in(table["group_id"], pa.array(sorted(set(groups.values())), pa.string()))
     for row in table.filter(pc.or_(related, pc.equal(table["source"], facts.name))).to_pylist():
@@ -130,33 +129,41 @@ def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple
 
 
 def place(
-    facts: SourceFacts, refs: list[Ref], placed: dict[str, str], has_validation: bool = False
+    facts: SourceFacts, refs: list[Ref], placed: Mapping[str, str], own: Container[str] = ()
 ) -> list[tuple[str, str]]:
-    """Split and basis of new rows, in order.
+    """Split and basis of rows, in order.
 
     Args:
-        facts: of the source; the anchor of a family follows its own published split.
-        refs: the rows to place.
+        facts: of the source; the anchor of a family follows its own published split, the others follow the anchor.
+        refs: all rows of the source.
         placed: group -> split of groups that were placed before.
-        has_validation: whether the source publishes a validation set, among rows placed before or these.
+        own: those of them that rows of this source were placed in.
     """
     groups = [group_id(facts, ref) for ref in refs]
     published = honoured(zip(groups, (ref.split_upstream for ref in refs), strict=True))
-    has_validation = has_validation or any(ref.split_upstream == "validation" for ref in refs)
-    follows = facts.anchor not in (None, facts.name)
-    leads = facts.anchor == facts.name and published is not None
+    has_validation = any(ref.split_upstream == "validation" for ref in refs)
+    follows, leads = facts.anchor not in (None, facts.name), facts.anchor == facts.name and published is not None
     result = []
     for group, ref in zip(groups, refs, strict=True):
-        if group in placed and not leads:
-            agrees = follows or published is None or ref.split_upstream in (None, placed[group])
-            result.append((placed[group] if agrees else "excluded", "group"))
-        elif published is None:
-            result.append((_by_hash(group, TEST_SHARE), "hash"))
-        elif (split := published[group] if ref.split_upstream is None else _honour(ref, published[group])) != "train":
-            result.append((split, "upstream"))
-        else:
-            result.append(("train", "upstream") if has_validation else (_by_hash(group, 0.0), "upstream"))
+        split, basis = _alone(ref, group, published, has_validation)
+        at = placed.get(group) if group in own or not leads else None
+        if at in (None, split):
+            result.append((split, basis))
+        elif follows or published is None or ref.split_upstream is None:
+            result.append((str(at), "group"))
+        else:  # published on the other side of a split that its group is already on
+            result.append(("excluded", "group"))
     return result
+
+
+def _alone(ref: Ref, group: str, published: Mapping[str, str] | None, has_validation: bool) -> tuple[str, str]:
+    """Split and basis of a row as if nothing had been placed before."""
+    if published is None:
+        return _by_hash(group, TEST_SHARE), "hash"
+    split = published[group] if ref.split_upstream is None else _honour(ref, published[group])
+    if split == "train" and not has_validation:
+        split = _by_hash(group, 0.0)
+    return split, "upstream"
 
 
 def honoured(rows: Iterable[tuple[str, str | None]]) -> dict[str, str] | None:
