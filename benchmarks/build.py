@@ -15,7 +15,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -158,29 +157,24 @@ def compare(
     }
 
 
+# VmHWM, not ru_maxrss: the latter still remembers the process that started this one.
+WORKER = """
+import atexit, re, sys
+from pathlib import Path
+from hemadata.cli import app
+status = lambda: Path("/proc/self/status").read_text()
+atexit.register(lambda: print(re.search(r"VmHWM:\\s+(\\d+)", status())[1], file=sys.stderr))
+app()
+"""
+
+
 def peak_memory(tree: Path, scratch: Path) -> int:
-    """Peak resident MB of a fresh process that builds the tree."""
+    """Peak resident MB of a fresh process that builds the tree as one worker (Linux)."""
     out = scratch / "memory"
     shutil.rmtree(out, ignore_errors=True)
-    code = "import sys; from hemadata.cli import app; sys.argv = sys.argv[1:]; app(standalone_mode=False)"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "hemadata",
-        "build",
-        "--source",
-        "bccd",
-        "--raw",
-        str(tree),
-        "--out",
-        str(out),
-    ]
-    process = subprocess.Popen([*command, "--jobs", "1", "--json"], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"the build of {tree} failed")
-    return usage.ru_maxrss >> 10
+    words = ["build", "--source", "bccd", "--raw", str(tree), "--out", str(out), "--jobs", "1", "--json"]
+    done = subprocess.run([sys.executable, "-c", WORKER, *words], capture_output=True, text=True, check=True)
+    return int(done.stderr.split()[-1]) >> 10
 
 
 def main() -> None:
@@ -224,5 +218,4 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     main()

@@ -118,7 +118,9 @@ def unit_key(plan: Plan, unit: Unit, options: dict[str, str]) -> str:
 def _facts(ref: Ref) -> tuple[Any, ...]:
     # Names and stamps, not absolute paths: a raw tree may move.
     files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
-    boxes = ref.objects and [(b.xywh, b.label_raw, b.attributes, b.source_id) for b in ref.objects]
+    boxes = None
+    if (found := ref.objects) is not None:
+        boxes = found.numbers.tobytes(), found.labels, found.attributes, found.source_ids
     plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
     return (*plain, files, boxes, sorted(ref.about.items()))
 
@@ -145,7 +147,7 @@ def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
         named[False].add(ref.label_raw)
         named[True].add(ref.label_fine_raw)
         if ref.objects:
-            named[False].update([box.label_raw for box in ref.objects])
+            named[False].update(ref.objects.labels)
     unknown = []
     for is_fine, labels in ((False, source.label_map()), (True, source.fine_map())):
         for raw in sorted(name for name in named[is_fine] if name is not None):
@@ -160,7 +162,7 @@ def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
 
 
 def _raw_labels(ref: Ref, is_fine: bool) -> set[str | None]:
-    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(box.label_raw for box in ref.objects or ())}
+    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(ref.objects.labels if ref.objects else ())}
 
 
 def plan_summary(plan: Plan) -> dict[str, object]:

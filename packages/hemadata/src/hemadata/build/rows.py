@@ -7,7 +7,7 @@ from hemadata import schema
 from hemadata.build.images import Check, Picture, look
 from hemadata.build.masks import MaskReader
 from hemadata.errors import DefectError
-from hemadata.formats.boxes import Attribute, Box
+from hemadata.formats.boxes import Attribute, Box, Boxes
 from hemadata.geometry import XYWH, fit_box, inside, turn_box
 from hemadata.labels import LabelMap
 from hemadata.prompts import Template, materialised
@@ -98,39 +98,39 @@ class RowMaker:
         return row
 
     def _objects(
-        self, ref: Ref, boxes: tuple[Box, ...], picture: Picture, flags: list[str], found: list[Quarantined]
+        self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]
     ) -> list[Row]:
         (width, height), orientation = picture.size, picture.orientation
         objects = []
-        for number, box in enumerate(boxes):
-            bbox = turn_box(box.xywh, *picture.stored, orientation) if orientation != 1 else box.xywh
+        for number, (raw, label_raw) in enumerate(zip(boxes.frames(), boxes.labels, strict=True)):
+            bbox = turn_box(raw, *picture.stored, orientation) if orientation != 1 else raw
             clipped = None
             if not inside(bbox, width, height):
-                clipped = self._clip(ref, number, box, bbox, picture, found)
+                clipped = self._clip(ref, boxes[number], number, bbox, picture, found)
                 if clipped is None:
                     continue
                 bbox = clipped
                 if "bbox_clipped" not in flags:
                     flags.append("bbox_clipped")
-            label, label_raw, relation = self.labels[box.label_raw]
+            label, label_raw, relation = self.labels[label_raw]
             objects.append(
                 {
                     "bbox": bbox,
-                    "bbox_raw": None if bbox is box.xywh else box.xywh,
+                    "bbox_raw": None if bbox is raw else raw,
                     "label": label,
                     "label_raw": label_raw,
                     "label_relation": relation,
-                    "attributes": _attributes(box.attributes) if box.attributes else None,
+                    "attributes": _attributes(boxes.attributes[number]) if boxes.attributes else None,
                     "ratings": None,
                     "rle": None,
-                    "source_id": box.source_id,
+                    "source_id": boxes.source_ids[number] if boxes.source_ids else None,
                     "flags": ["bbox_clipped"] if clipped else None,
                 }
             )
         return objects
 
     def _clip(
-        self, ref: Ref, number: int, box: Box, turned: XYWH, picture: Picture, found: list[Quarantined]
+        self, ref: Ref, box: Box, number: int, turned: XYWH, picture: Picture, found: list[Quarantined]
     ) -> XYWH | None:
         """Cut a box that reaches over the border no more than declared, withhold any other; either is reported."""
         bbox, trouble = fit_box(turned, *picture.size, self.source.facts.overhang)

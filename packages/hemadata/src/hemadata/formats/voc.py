@@ -5,11 +5,13 @@ anything unusual (comments, entities, attributes, other orders) goes to `objects
 """
 
 import re
+from array import array
 from collections.abc import Iterable
+from sys import intern
 from xml.etree import ElementTree
 
 from hemadata.errors import FormatError
-from hemadata.formats.boxes import Box
+from hemadata.formats.boxes import Boxes
 
 _OBJECT = re.compile(
     r"<object>\s*<name>([^<]*)</name>(?:\s*<(?:pose|truncated|difficult|occluded)>[^<]*</(?:pose|truncated|difficult|occluded)>)*"
@@ -17,7 +19,7 @@ _OBJECT = re.compile(
 )
 
 
-def objects(page: str, first: int = 1) -> tuple[Box, ...]:
+def objects(page: str, first: int = 1) -> Boxes:
     """Boxes of a page, in file order.
 
     Args:
@@ -32,10 +34,10 @@ def objects(page: str, first: int = 1) -> tuple[Box, ...]:
     unusual = "&" in page or "<!" in page or not page.count("<object") == page.count("</object") == len(found)
     if unusual or not page.rstrip().endswith("</annotation>"):
         return objects_by_parser(page, first)
-    return tuple([_box(name, x0, y0, x1, y1, first) for name, x0, y0, x1, y1 in found])
+    return _boxes(found, first)
 
 
-def objects_by_parser(page: str, first: int = 1) -> tuple[Box, ...]:
+def objects_by_parser(page: str, first: int = 1) -> Boxes:
     """The same by an XML parser: the slow reference, and the way for unusual pages."""
     if "<!ENTITY" in page or "<!DOCTYPE" in page:
         raise FormatError("the page declares entities or a document type; a VOC page needs none, so it is not read")
@@ -43,24 +45,30 @@ def objects_by_parser(page: str, first: int = 1) -> tuple[Box, ...]:
         root = ElementTree.fromstring(page)
     except ElementTree.ParseError as error:
         raise FormatError(f"not an XML page: {error}") from error
-    boxes: list[Box] = []
+    found: list[tuple[str, ...]] = []
     for node in root.iter("object"):
         name, frame = node.findtext("name"), node.find("bndbox")
         if name is None or frame is None:
-            raise FormatError(f"object {len(boxes) + 1} has no {'name' if name is None else 'bndbox'}")
-        xmin, ymin, xmax, ymax = (frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax"))
-        boxes.append(_box(name, xmin, ymin, xmax, ymax, first))
-    return tuple(boxes)
+            raise FormatError(f"object {len(found) + 1} has no {'name' if name is None else 'bndbox'}")
+        found.append((name, *(frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax"))))
+    return _boxes(found, first)
 
 
-def _box(name: str, xmin: str, ymin: str, xmax: str, ymax: str, first: int) -> Box:
-    try:
-        x, y = float(xmin), float(ymin)
-        width, height = float(xmax) - x, float(ymax) - y
-    except ValueError as error:
-        raise FormatError(f"a {name} box has corners {xmin, ymin, xmax, ymax}, which are not numbers") from error
-    # Equal corners are a click without a drag, not a box of one pixel: they stay degenerate.
-    return Box((x - first, y - first, width + first if width else 0.0, height + first if height else 0.0), name.strip())
+def _boxes(found: Iterable[tuple[str, ...]], first: int) -> Boxes:
+    """Name and corners as text -> boxes."""
+    numbers: list[float] = []
+    labels: list[str] = []
+    for name, xmin, ymin, xmax, ymax in found:
+        try:
+            x, y = float(xmin), float(ymin)
+            width, height = float(xmax) - x, float(ymax) - y
+        except ValueError as error:
+            corners = xmin, ymin, xmax, ymax
+            raise FormatError(f"a {name.strip()} box has corners {corners}, which are not numbers") from error
+        # Equal corners are a click without a drag, not a box of one pixel: they stay degenerate.
+        numbers += (x - first, y - first, width + first if width else 0.0, height + first if height else 0.0)
+        labels.append(intern(name.strip()))  # a set has a handful of class words: each is kept once
+    return Boxes(array("d", numbers), tuple(labels))
 
 
 def page(filename: str, size: tuple[int, int], boxes: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:

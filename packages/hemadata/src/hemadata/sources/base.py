@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from hemadata.errors import InputMissingError
-from hemadata.formats.boxes import Attribute, Box
+from hemadata.formats.boxes import Attribute, Boxes
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.labels import LabelMap
 from hemadata.quarantine import Quarantined
@@ -35,7 +35,7 @@ class Ref:
     mask: RawFile | None = None
     label_raw: str | None = None
     label_fine_raw: str | None = None
-    objects: tuple[Box, ...] | None = None
+    objects: Boxes | None = None
     attributes: tuple[Attribute, ...] | None = None
     group: str | None = None
     split_upstream: str | None = None
@@ -49,7 +49,7 @@ class Sample:
 
     image: bytes
     mask: bytes | None = None
-    objects: tuple[Box, ...] | None = None
+    objects: Boxes | None = None
 
 
 class Raw:

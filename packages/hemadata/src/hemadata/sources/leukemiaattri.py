@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hemadata import ontology
 from hemadata.formats import coco
-from hemadata.formats.boxes import Attribute, Box
+from hemadata.formats.boxes import Attribute, Box, Boxes
 from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref
@@ -62,7 +62,7 @@ def _read(raw: Raw, subset: str, split: str, page: RawFile, files: dict[str, Raw
         yield Ref(
             f"{subset}/{stem}",
             files[path],
-            objects=tuple(_box(annotation) for annotation in picture.annotations),
+            objects=Boxes.of(_box(annotation) for annotation in picture.annotations),
             group=f"slide {slide}",
             split_upstream=split,
             about={
