@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 from hemadata.build import Options, build
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).resolve()
+
+# No test depends on the speed of the machine, none on chance.
+settings.register_profile("hema", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hema")
 
 
 @pytest.fixture(scope="session")

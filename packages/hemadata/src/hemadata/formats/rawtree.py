@@ -1,79 +1,19 @@
 """A raw tree as a user has it: files found once, names compared as they are, junk recognised."""
 
-import codecs
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hemadata.errors import FormatError, LayoutError
+from hemadata.errors import LayoutError
+from hemadata.formats import archives
+from hemadata.formats.rawfile import RawFile
 
-BLOCK = 64 << 10  # bytes; most crops and all pages are one read
+__all__ = ["RawFile", "RawTree"]
+
 JUNK_FILES = {"thumbs.db", "desktop.ini"}
 JUNK_FOLDERS = {"__macosx"}
-
-
-class RawFile:
-    """A file of a raw tree, not yet read.
-
-    Args:
-        path: on disk.
-        name: relative to the raw folder, with forward slashes: what people read in reports.
-    """
-
-    __slots__ = ("_status", "name", "path")
-
-    def __init__(self, path: str, name: str) -> None:
-        self.path, self.name = path, name
-        self._status: tuple[int, int] | None = None
-
-    def _stat(self) -> tuple[int, int]:
-        if self._status is None:  # asked for images only: text annotations are read at once
-            try:
-                status = os.stat(self.path)  # noqa: PTH116 - half the cost of a Path
-                self._status = status.st_size, status.st_mtime_ns
-            except OSError:  # a dead link: reported when it is read
-                self._status = 0, 0
-        return self._status
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._stat()[0]
-
-    @property
-    def stamp(self) -> int:
-        """Changes when the content may have changed."""
-        return self._stat()[1]
-
-    @property
-    def stem(self) -> str:
-        """File name without folder and last ending."""
-        return self.name.rpartition("/")[2].rpartition(".")[0]
-
-    def read(self) -> bytes:
-        """The bytes of the file."""
-        file = os.open(self.path, os.O_RDONLY)  # half the cost of a file object, twice for every image of a build
-        try:
-            data = os.read(file, BLOCK)
-            if len(data) < BLOCK:
-                return data
-            parts, size = [data], os.fstat(file).st_size
-            while parts[-1]:
-                parts.append(os.read(file, max(size - BLOCK, BLOCK)))
-            return b"".join(parts)
-        finally:
-            os.close(file)
-
-    def text(self) -> str:
-        """The file as UTF-8 text, a byte-order mark removed."""
-        try:
-            return self.read().removeprefix(codecs.BOM_UTF8).decode()
-        except OSError as error:
-            raise FormatError(f"{self.name}: cannot be read ({error.strerror}).") from error
-        except UnicodeDecodeError as error:
-            raise FormatError(f"{self.name}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
 
 
 @dataclass(slots=True)
@@ -83,15 +23,22 @@ class RawTree:
     root: Path
     files: dict[str, RawFile]
     junk: list[RawFile] = field(default_factory=list)
+    prefix: str = ""  # of the names in reports, where this is part of a tree
 
     @classmethod
     def scan(cls, root: Path) -> "RawTree":
-        """List every regular file below `root` once; links to folders are not followed."""
+        """List every file below `root` once, members of .zip and .tar archives too; links to folders are not followed.
+
+        Raises:
+            LayoutError: an archive is damaged.
+        """
         found: list[RawFile] = []
         junk: list[RawFile] = []
         _walk(str(root), "", found, junk)
-        found.sort(key=lambda file: file.name)
-        return cls(root, {file.name: file for file in found}, sorted(junk, key=lambda file: file.name))
+        # Of an archive that was unpacked where it lies, the unpacked files count.
+        found.sort(key=lambda file: (file.name, isinstance(file, archives.Member)), reverse=True)
+        files = {file.name: file for file in found}
+        return cls(root, dict(sorted(files.items())), sorted(junk, key=lambda file: file.name))
 
     def find(self, marker: str) -> "RawTree":
         """The part of the tree below which `marker` lies, however many folders were put around it.
@@ -109,17 +56,17 @@ class RawTree:
         shallowest = [top for top in tops if top.count("/") == tops[0].count("/")]
         if len(shallowest) != 1:
             found = f"found in {', '.join(shallowest)}" if tops else f"found {self._top()}"
-            raise LayoutError(
-                f"{self.root}: expected {marker} once; {found}. Unpack the archive as it is into {self.root}."
-            )
+            packed = sorted(name for name in self.files if name.lower().endswith(archives.TO_UNPACK))
+            advice = f"Unpack {packed[0]} first." if packed else f"Put the archive, or what is in it, into {self.root}."
+            raise LayoutError(f"{self.root}: expected {marker} once; {found}. {advice}")
         return self.below(shallowest[0])
 
     def below(self, folder: str) -> "RawTree":
         """The files of one folder; their names in reports stay relative to the raw folder."""
         top = folder.rstrip("/") + "/" if folder.strip("/") else ""
         inside = {name[len(top) :]: file for name, file in self.files.items() if name.startswith(top)}
-        junk = [file for file in self.junk if Path(file.path).is_relative_to(self.root / folder)]
-        return RawTree(self.root / folder, inside, junk)
+        prefix = self.prefix + top
+        return RawTree(self.root / folder, inside, [file for file in self.junk if file.name.startswith(prefix)], prefix)
 
     def each(self, pattern: str) -> Iterator[RawFile]:
         """Files whose relative name matches a pattern; `*` and `?` do not cross folders. In name order."""
@@ -147,15 +94,24 @@ class RawTree:
 
 
 def _walk(folder: str, prefix: str, found: list[RawFile], junk: list[RawFile]) -> None:
-    """Sort files into data and junk; what lies below a hidden or archive-tool folder is junk too."""
+    """Sort files into data and junk; the members of an archive stand as if it were unpacked where it lies."""
     with os.scandir(folder) as entries:
         for entry in entries:
             # Old archives hold names in other encodings: their odd bytes are spelled out.
             name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
             if entry.is_dir(follow_symlinks=False):
-                _walk(entry.path, f"{prefix}{name}/", junk if _is_junk(name, JUNK_FOLDERS) else found, junk)
+                _walk(entry.path, f"{prefix}{name}/", found, junk)
             elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to a file is followed
-                (junk if _is_junk(name, JUNK_FILES) else found).append(RawFile(entry.path, prefix + name))
+                _sort(RawFile(entry.path, prefix + name), found, junk)
+                if name.lower().endswith(archives.IN_PLACE):
+                    for member in archives.members(entry.path, prefix):
+                        _sort(member, found, junk)
+
+
+def _sort(file: RawFile, found: list[RawFile], junk: list[RawFile]) -> None:
+    *folders, name = file.name.split("/")
+    is_junk = _is_junk(name, JUNK_FILES) or any(_is_junk(folder, JUNK_FOLDERS) for folder in folders)
+    (junk if is_junk else found).append(file)
 
 
 def _is_junk(name: str, known: set[str]) -> bool:
