@@ -26,6 +26,10 @@ REGIONS = {
         Region(5, "blood_cell", (253, 191, 111)),
         Region(6, "platelet", (178, 223, 138)),
         Region(7, "plasmodium", (255, 127, 0)),
+        Region(8, "round_red_cell", (251, 154, 153)),
+        Region(9, "sickle_cell", (177, 89, 40)),
+        Region(10, "deformed_red_cell", (202, 178, 214)),
+        Region(11, "stained_object", (51, 160, 44)),  # parasite, white cell or debris, not told apart
     )
 }
 

@@ -1,0 +1,142 @@
+"""Downloads of Roboflow: one project in whichever of five export formats was chosen, told apart by the files in it."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from hemadata.errors import FormatError, LayoutError
+from hemadata.formats import coco, voc, yolo
+from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.paired import PICTURES, Problem, matched
+from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.formats.tables import read_records
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+Corners = dict[str, list[tuple[str, list[float]]]]
+Found = Iterator[tuple[str | None, RawFile, Boxes]]
+
+
+def read(tree: RawTree, problem: Problem) -> Found:
+    """Split, image and boxes of each picture. The split is that of the folder; None where there is no such folder.
+
+    Args:
+        tree: with train/, valid/ and test/ at any depth, or some of them.
+        problem: told of pictures without annotations and annotations without picture.
+
+    Raises:
+        LayoutError: no known export.
+        FormatError: an annotation file is not what it should be.
+    """
+    pages = _named(tree, "_annotations.coco.json")
+    if pages:
+        return _by_page(tree, pages, _coco, problem)
+    if words := _named(tree, "data.yaml"):
+        images, labels = yolo.places(tree)
+        pairs = matched(images, labels, partial(yolo.read, words=yolo.class_words(words[0])), problem)
+        return ((key.partition("/")[0], image, boxes) for key, image, boxes in pairs)
+    if any(name.lower().endswith(".xml") for name in tree.files):
+        images = {name.rpartition(".")[0]: file for name, file in tree.files.items() if _is_picture(name)}
+        xml = {name.rpartition(".")[0]: file for name, file in tree.files.items() if name.lower().endswith(".xml")}
+        read_xml = matched(images, xml, lambda page: voc.objects(page.text()), problem)
+        return ((_split(key), image, boxes) for key, image, boxes in read_xml)
+    if pages := _named(tree, "_annotations.csv"):
+        return _by_page(tree, pages, _table, problem, is_whole=False)
+    if pages := _named(tree, "_annotations.txt"):
+        return _by_page(tree, pages, partial(_keras, tree), problem)
+    raise LayoutError(
+        f"{tree.root}: expected an export of Roboflow: _annotations.coco.json, data.yaml with labels/*.txt, "
+        "*.xml beside the pictures, _annotations.csv, or _annotations.txt with _classes.txt; "
+        f"found {len(tree.files)} other files. Download the project as COCO; other forms go into formats/roboflow.py."
+    )
+
+
+def source_photograph(stem: str) -> str:
+    """Name of the picture that was uploaded: copies made by augmentation share it."""
+    return stem.partition(".rf.")[0].removesuffix("_jpg").removesuffix("_jpeg").removesuffix("_png")
+
+
+def _by_page(
+    tree: RawTree,
+    pages: list[RawFile],
+    parse: Callable[[RawFile], dict[str, Boxes]],
+    problem: Problem,
+    is_whole: bool = True,
+) -> Found:
+    """Pictures beside each page; `is_whole`: the page names pictures without boxes, too."""
+    for page in pages:
+        folder = page.name.removeprefix(tree.prefix).rpartition("/")[0]
+        top = f"{folder}/" if folder else ""
+        boxes_of = parse(page)
+        images = {
+            name[len(top) :]: file
+            for name, file in tree.files.items()
+            if name.startswith(top) and "/" not in name[len(top) :] and _is_picture(name)
+        }
+        for name, image in images.items():
+            if (boxes := boxes_of.pop(name, None)) is not None or not is_whole:
+                yield _split(top), image, boxes if boxes is not None else Boxes.of([])
+            else:
+                problem(image, name, "missing_annotation", f"{page.name} does not name it")
+        for name in boxes_of:
+            problem(page, name, "missing_image", f"no {name} beside it")
+
+
+def _coco(page: RawFile) -> dict[str, Boxes]:
+    # By name: number 0 is a category for the whole project in some exports and a class in others.
+    return {
+        picture.file_name.rpartition("/")[2]: Boxes.of(
+            Box(a.bbox, a.category, source_id=a.id) for a in picture.annotations
+        )
+        for picture in coco.read(page)
+    }
+
+
+def _table(page: RawFile) -> dict[str, Boxes]:
+    found: Corners = defaultdict(list)
+    for row in read_records(page, {"filename", "class", *SIDES}):
+        try:
+            found[row["filename"]].append((row["class"], [float(row[side]) for side in SIDES]))
+        except ValueError as error:
+            raise FormatError(f"{page.name}: a box of {row['filename']} has no numbers ({error}).") from error
+    return _packed(found)
+
+
+def _keras(tree: RawTree, page: RawFile) -> dict[str, Boxes]:
+    """Lines `picture x1,y1,x2,y2,class ...`; the words of the classes stand one a line in a file beside it."""
+    place = page.name.removeprefix(tree.prefix).replace("_annotations.txt", "_classes.txt")
+    words = [word.strip() for word in tree.file(place).text().splitlines() if word.strip()]
+    found: Corners = {}
+    for count, line in enumerate(page.text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, *boxes = line.split()
+        try:
+            numbers = [[float(n) for n in box.split(",")] for box in boxes]
+            found[name.rpartition("/")[2]] = [(words[int(box[4])], box[:4]) for box in numbers]
+        except (ValueError, IndexError) as error:
+            raise FormatError(f"{page.name}, line {count}: expected picture x1,y1,x2,y2,class ({error}).") from error
+    return _packed(found)
+
+
+def _packed(found: Corners) -> dict[str, Boxes]:
+    return {
+        name: Boxes(
+            array("d", [n for _, (x0, y0, x1, y1) in boxes for n in (x0, y0, x1 - x0, y1 - y0)]),
+            tuple(word for word, _ in boxes),
+        )
+        for name, boxes in found.items()
+    }
+
+
+def _named(tree: RawTree, name: str) -> list[RawFile]:
+    return [file for path, file in tree.files.items() if path.rpartition("/")[2] == name]
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(PICTURES)
+
+
+def _split(path: str) -> str | None:
+    """Split of the innermost folder that is named after one."""
+    return next((yolo.SPLITS[part] for part in reversed(path.lower().split("/")) if part in yolo.SPLITS), None)
