@@ -311,7 +311,7 @@ cells = st.text(
 def test_table_written_is_the_table_read(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
     out = io.StringIO()
     csv.writer(out).writerows([("a", "b", "c"), *rows])
-    file = raw(tmp_path_factory.getbasetemp(), out.getvalue(), "round.csv")
+    file = raw(tmp_path_factory.mktemp("round"), out.getvalue())
     assert list(read_csv(file, 3)) == [list(row) for row in rows]
     assert list(read_records(file, {"a"})) == [dict(zip("abc", row, strict=True)) for row in rows]
 

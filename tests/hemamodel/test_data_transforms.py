@@ -62,7 +62,7 @@ def test_painted_boxes_stay_on_their_pixels(scene: dict[str, Any], number: int, 
     assert seen["prompt"] == "untouched"
     for box, label, attributes in zip(boxes, seen["labels"], seen["attributes"], strict=True):
         x1, y1, x2, y2 = box.tolist()
-        assert 0 <= x1 < x2 <= width + 1e-3 and 0 <= y1 < y2 <= height + 1e-3
+        assert -1e-3 <= x1 < x2 <= width + 1e-3 and -1e-3 <= y1 < y2 <= height + 1e-3
         assert (attributes == label).all()
         cx, cy = int((x1 + x2) / 2), int((y1 + y2) / 2)
         assert pixels[label, cy, cx].item() == pytest.approx(200 / 255, abs=0.01)

@@ -1,5 +1,6 @@
 """Reading a corpus: rows by task and split, images by one `pread`, views, prompts."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -183,6 +184,10 @@ class Corpus:
         """Close the shards that `image` has opened."""
         while self._files:
             os.close(self._files.popitem()[1])
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # half made, or the interpreter is going
+            self.close()
 
     def __enter__(self) -> "Corpus":
         return self

@@ -136,9 +136,9 @@ class Source:
         facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)
         lines = [f"The raw data of {facts.name} are not in {folders}."]
         if facts.instructions:
-            lines.append(facts.instructions.strip())
+            lines += [facts.instructions.strip(), f"Homepage: {facts.homepage}"]
         elif facts.download:
-            lines.append(f"Get them from {facts.download[0].url} and unpack them there (homepage: {facts.homepage}).")
+            lines.append(f"Get them from {facts.download[0].url} and put them there (homepage: {facts.homepage}).")
         else:
             lines.append(f"They come from {facts.homepage}.")
         lines.append(f"To try the pipeline without them: hemadata build --source {facts.name} --phantom 200")

@@ -39,7 +39,7 @@ def index(raw: Raw) -> Iterator[Ref]:
 def draw(out: Path, n: int, seed: int) -> None:
     """`n` cells, three quarters in Dataset 1; stray values in up to five masks of Dataset 2, as in the archive."""
     top = out / "wbc-image-dataset"
-    first = n - max(n // 4, min(n, 5))
+    first = max(1, n - max(n // 4, min(n, 5)))
     for number, count, size in ((1, first, (120, 120)), (2, n - first, (300, 300))):
         folder = top / f"Dataset {number}"
         folder.mkdir(parents=True)
