@@ -12,8 +12,10 @@ from hemadata.quarantine import REASONS
 # SPDX where there is one. The others say how free the data are; `unknown` is never published.
 LICENSES = (
     "Apache-2.0",
+    "CC-BY-3.0",
     "CC-BY-4.0",
     "CC-BY-NC-4.0",
+    "CC-BY-NC-SA-3.0",
     "CC-BY-NC-SA-4.0",
     "CC-BY-SA-4.0",
     "CC0-1.0",
