@@ -36,9 +36,11 @@ class RawTree:
         junk: list[RawFile] = []
         _walk(str(root), "", found, junk)
         # Of an archive that was unpacked where it lies, the unpacked files count.
-        found.sort(key=lambda file: (file.name, isinstance(file, archives.Member)), reverse=True)
-        files = {file.name: file for file in found}
-        return cls(root, dict(sorted(files.items())), sorted(junk, key=lambda file: file.name))
+        files: dict[str, RawFile] = {}
+        for file in sorted(found, key=lambda file: file.name):
+            if file.name not in files or isinstance(files[file.name], archives.Member):
+                files[file.name] = file
+        return cls(root, files, sorted(junk, key=lambda file: file.name))
 
     def find(self, marker: str) -> "RawTree":
         """The part of the tree below which `marker` lies, however many folders were put around it.
@@ -98,20 +100,18 @@ def _walk(folder: str, prefix: str, found: list[RawFile], junk: list[RawFile]) -
     with os.scandir(folder) as entries:
         for entry in entries:
             # Old archives hold names in other encodings: their odd bytes are spelled out.
-            name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+            name = entry.name
+            if not name.isascii():
+                name = os.fsencode(name).decode("utf-8", "backslashreplace")
             if entry.is_dir(follow_symlinks=False):
-                _walk(entry.path, f"{prefix}{name}/", found, junk)
+                _walk(entry.path, f"{prefix}{name}/", junk if _is_junk(name, JUNK_FOLDERS) else found, junk)
             elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to a file is followed
-                _sort(RawFile(entry.path, prefix + name), found, junk)
-                if name.lower().endswith(archives.IN_PLACE):
+                (junk if _is_junk(name, JUNK_FILES) else found).append(RawFile(entry.path, prefix + name))
+                if name.lower().endswith(archives.IN_PLACE) and found is not junk:
                     for member in archives.members(entry.path, prefix):
-                        _sort(member, found, junk)
-
-
-def _sort(file: RawFile, found: list[RawFile], junk: list[RawFile]) -> None:
-    *folders, name = file.name.split("/")
-    is_junk = _is_junk(name, JUNK_FILES) or any(_is_junk(folder, JUNK_FOLDERS) for folder in folders)
-    (junk if is_junk else found).append(file)
+                        *folders, last = member.name.removeprefix(prefix).split("/")
+                        is_junk = _is_junk(last, JUNK_FILES) or any(_is_junk(f, JUNK_FOLDERS) for f in folders)
+                        (junk if is_junk else found).append(member)
 
 
 def _is_junk(name: str, known: set[str]) -> bool:
