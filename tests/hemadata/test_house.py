@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hemadata
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +112,11 @@ def test_no_large_and_no_binary_data_is_committed() -> None:
         pytest.skip("not a git checkout")
     large = [n for n in filter(None, listed.stdout.decode().split("\0")) if (ROOT / n).is_file() and n != "uv.lock"]
     assert [name for name in large if (ROOT / name).stat().st_size > 1 << 20] == []
+
+
+def test_pictures_are_opened_in_one_place() -> None:
+    """Whoever opens a picture by himself forgets the bound on its pixels, or lets a decoder in that nobody needs."""
+    free = {"formats/pictures.py", "report/picture.py"}  # the second draws what the build has checked
+    package = Path(hemadata.__file__).parent
+    opening = {p.relative_to(package).as_posix() for p in package.rglob("*.py") if "Image.open(" in p.read_text()}
+    assert opening - {name for name in opening if name.startswith("phantom/")} <= free

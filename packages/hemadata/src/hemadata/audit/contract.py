@@ -4,7 +4,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from hemadata import schema
 from hemadata.build.assign import read_assignment
@@ -23,6 +21,7 @@ from hemadata.build.records import Manifest, Shard, file_hash
 from hemadata.build.shards import INDEX_SCHEMA
 from hemadata.corpus import Corpus
 from hemadata.errors import DefectError, HemaError, UnknownNodeError
+from hemadata.formats.pictures import decode, open_picture
 
 MAX_ROW_GROUP = 100 << 20  # bytes; above it, viewers and streaming readers suffer
 ROUNDING = 1e-3  # pixels: boxes are float32, their far edge may round up
@@ -220,7 +219,7 @@ def _check_label(corpus: Corpus, sample_id: str, label: str, raw: str | None, re
 
 
 def _check_mask(row: dict[str, Any], report: Report) -> None:
-    mask = Image.open(BytesIO(row["mask"]["bytes"]))
+    mask = decode(open_picture(row["mask"]["bytes"], "unreadable_mask"), "unreadable_mask")
     if mask.mode != "P" or mask.size != (row["width"], row["height"]):
         report.add(
             "mask", row["sample_id"], f"mode {mask.mode}, size {mask.size}; a palette PNG of the image's size is due"

@@ -11,18 +11,16 @@ from typing import Any, Literal
 
 import simplejpeg  # type: ignore[import-untyped]
 import xxhash
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from hemadata.errors import DefectError
+from hemadata.formats.pictures import bound, decode, first_line, open_picture
 from hemadata.geometry import turn_size
 
 Check = Literal["none", "header", "full"]
 
-MAX_PIXELS = 300_000_000  # a slide scanner's largest field is below 100 million; a bomb is far above
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # other decoders are doors for untrusted files
 PASS_THROUGH = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
 ORIENTATION = 0x0112  # EXIF tag
-Image.MAX_IMAGE_PIXELS = None  # bounded here, before decoding, with our own message
 
 
 @dataclass(slots=True)
@@ -57,25 +55,22 @@ def look(data: bytes, check: Check) -> Picture:
     Raises:
         DefectError: empty, unreadable, cut short or too large.
     """
-    if not data:
-        raise DefectError("empty_file", "0 bytes")
     if quick := _quick_jpeg(data):
         size, whole = quick
-        _bound(*size)
+        bound(*size)
         if check == "none" or (check == "header" and whole):
             return Picture(data, "jpeg", "jpeg", size, 1, None)
         if check == "full" and (digest := _quick_hash(data)):
             return Picture(data, "jpeg", "jpeg", size, 1, digest)
-    image = _open(data)
+    image = open_picture(data)
     form = image.format or ""
-    _bound(*image.size)
     orientation = _orientation(image, data)
     # Pillow turns a TIFF by itself, other formats stay as stored.
     stored = turn_size(*image.size, orientation) if form == "TIFF" else image.size
     kind = PASS_THROUGH.get(form)
     if kind and (check == "none" or (check == "header" and _is_whole(data, kind))):
         return Picture(data, kind, kind, stored, orientation, None)
-    _decode(image)
+    decode(image)
     shown = _turn(image) if orientation != 1 and form != "TIFF" else image
     digest = pixel_hash(shown) if check == "full" else None
     if kind:
@@ -127,29 +122,12 @@ def to_png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise DefectError("unreadable_image", f"no image format known here; it begins with {data[:8]!r}") from error
-    except Exception as error:
-        raise DefectError("unreadable_image", _first_line(error)) from error
-
-
-def _decode(image: Image.Image) -> None:
-    try:
-        image.load()
-    except Exception as error:  # Pillow's plugins raise a dozen kinds for a broken file
-        cut = isinstance(error, (OSError, EOFError)) and ("truncated" in str(error) or "cut" in str(error))
-        raise DefectError("truncated_image" if cut else "unreadable_image", _first_line(error)) from error
-
-
 def _turn(image: Image.Image) -> Image.Image:
     """The displayed frame. Pillow writes the EXIF block anew, which fails where a tag is broken."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception as error:
-        raise DefectError("unreadable_image", f"its EXIF block cannot be used: {_first_line(error)}") from error
+        raise DefectError("unreadable_image", f"its EXIF block cannot be used: {first_line(error)}") from error
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
@@ -161,13 +139,8 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception as error:
-        raise DefectError("unreadable_image", f"its EXIF block cannot be read: {_first_line(error)}") from error
+        raise DefectError("unreadable_image", f"its EXIF block cannot be read: {first_line(error)}") from error
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _bound(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise DefectError("oversized_image", f"{width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
 
 
 def _is_whole(data: bytes, kind: str) -> bool:
@@ -199,7 +172,3 @@ def _quick_jpeg(data: bytes) -> tuple[tuple[int, int], bool] | None:
             at += 2 + length
     except struct.error:
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

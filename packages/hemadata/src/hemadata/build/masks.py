@@ -6,8 +6,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from hemadata.build.images import FORMATS, MAX_PIXELS
 from hemadata.errors import DefectError
+from hemadata.formats.pictures import decode, open_picture
 from hemadata.geometry import turn_size
 from hemadata.regions import PALETTE, REGIONS
 from hemadata.sources.facts import MaskFacts
@@ -106,21 +106,12 @@ def to_palette_png(regions: np.ndarray) -> bytes:
 
 
 def _read_grey(data: bytes) -> Image.Image:
-    if not data:
-        raise DefectError("unreadable_mask", "the mask file is empty")
+    image = decode(open_picture(data, "unreadable_mask"), "unreadable_mask")
+    if image.mode.startswith(("I", "F")) and (top := float(np.asarray(image).max())) > 255:  # Pillow would clip it
+        raise DefectError("mask_values", f"a value of {top:g}; masks hold 0 to 255")
     try:
-        image: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise DefectError(
-                "unreadable_mask", f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded"
-            )
-        image.load()
         if image.mode in ("RGBA", "LA", "PA"):
             image = image.convert("RGB")  # drops alpha: a mask's shape is in its colour
-        if image.mode.startswith(("I", "F")) and (top := float(np.asarray(image).max())) > 255:  # Pillow would clip it
-            raise DefectError("mask_values", f"a value of {top:g}; masks hold 0 to 255")
         return image if image.mode == "L" else image.convert("L")
-    except DefectError:
-        raise
-    except Exception as error:  # Pillow's plugins raise a dozen kinds for a broken file
-        raise DefectError("unreadable_mask", str(error)[:200]) from error
+    except ValueError as error:  # a colour space without a way to grey
+        raise DefectError("unreadable_mask", str(error)) from error

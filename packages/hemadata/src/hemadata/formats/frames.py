@@ -5,12 +5,12 @@ A frame is named by the EXIF orientation that leads to it from the stored one: 1
 
 from array import array
 from collections.abc import Iterable
-from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from hemadata.formats.boxes import Boxes
+from hemadata.formats.pictures import decode, open_picture
 from hemadata.geometry import turn_box, turn_size
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -20,9 +20,9 @@ _MIDDLE = 150 / 575  # of a window: the nucleus of the cell that it is centred o
 
 
 def look(image: bytes) -> tuple[tuple[int, int], int]:
-    """Width and height of the stored frame, and the EXIF orientation; OSError where it is no image."""
-    with Image.open(BytesIO(image)) as opened:
-        return opened.size, opened.getexif().get(ORIENTATION, STORED)
+    """Width and height of the stored frame, and the EXIF orientation; DefectError where it is no image."""
+    opened = open_picture(image)
+    return opened.size, opened.getexif().get(ORIENTATION, STORED)
 
 
 def possible(reach: tuple[float, float], size: tuple[int, int], orientation: int) -> tuple[int, ...]:
@@ -65,10 +65,9 @@ def score(pictures: Iterable[tuple[bytes, Boxes]], frame: int) -> float:
     """
     found: list[float] = []
     for data, boxes in pictures:
-        with Image.open(BytesIO(data)) as opened:
-            pixels = np.asarray(ImageOps.grayscale(opened), dtype=np.float32), np.asarray(opened.convert("RGB"))
-            stored = opened.size
-        for x, y, w, h in to_stored(boxes, stored, frame).frames():
+        opened = decode(open_picture(data))
+        pixels = np.asarray(ImageOps.grayscale(opened), dtype=np.float32), np.asarray(opened.convert("RGB"))
+        for x, y, w, h in to_stored(boxes, opened.size, frame).frames():
             half = max(1, round(_MIDDLE * min(w, h) / 2))
             column, row = round(x + w / 2), round(y + h / 2)
             here = np.s_[max(0, row - half) : row + half, max(0, column - half) : column + half]

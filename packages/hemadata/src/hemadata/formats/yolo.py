@@ -6,13 +6,11 @@ The shares become pixels when the image is read, so the plan needs no image: unt
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 
-from PIL import Image
-
-from hemadata.errors import FormatError
+from hemadata.errors import DefectError, FormatError
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.paired import PICTURES
+from hemadata.formats.pictures import open_picture
 from hemadata.formats.rawtree import RawFile, RawTree
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -71,9 +69,8 @@ def in_pixels(boxes: Boxes | None, image: bytes) -> Boxes | None:
     if not isinstance(boxes, RelativeBoxes):
         return boxes
     try:
-        with Image.open(BytesIO(image)) as opened:
-            size = opened.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        size = open_picture(image).size
+    except DefectError:
         return boxes
     numbers: list[float] = []
     for x, y, width, height in boxes.frames():

@@ -3,13 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from hemadata.errors import DefectError, FormatError, LayoutError
 from hemadata.formats.class_folders import JPEG, nothing_found
+from hemadata.formats.pictures import open_picture
 from hemadata.formats.tables import read_records
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample, load_bytes
@@ -69,10 +67,7 @@ def index(raw: Raw) -> Iterator[Ref]:
 def load(ref: Ref) -> Sample:
     """The bytes of a picture of one cell."""
     sample = load_bytes(ref)
-    try:
-        size = Image.open(BytesIO(sample.image), formats=("JPEG",)).size
-    except OSError:  # for the engine to judge
-        return sample
+    size = open_picture(sample.image).size
     if max(size) >= MOSAIC:
         raise DefectError("oversized_image", f"{size[0]} x {size[1]} pixels: a sheet of many cells under one label")
     return sample

@@ -1,7 +1,6 @@
 """BBBC041Seg: masks for the fields of BBBC041, in one of three archives: the authors', Kaggle's or Dataset Ninja's."""
 
 import base64
-import io
 import json
 import uuid
 import zlib
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hemadata.errors import DefectError
+from hemadata.formats.pictures import bound, decode, open_picture
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
@@ -64,9 +64,15 @@ def _bitmaps(data: bytes) -> Foreground:
     """
     try:
         page = json.loads(data)
-        cells = np.zeros((int(page["size"]["height"]), int(page["size"]["width"])), bool)
+        width, height = int(page["size"]["width"]), int(page["size"]["height"])
+        bound(width, height, "unreadable_mask")
+        cells = np.zeros((height, width), bool)
         for entry in page["objects"]:
-            cut = np.asarray(Image.open(io.BytesIO(zlib.decompress(base64.b64decode(entry["bitmap"]["data"])))))
+            # A cut-out packs smaller than its pixels: anything longer is not one.
+            packed = zlib.decompressobj().decompress(
+                base64.b64decode(entry["bitmap"]["data"]), 4 * width * height + 4096
+            )
+            cut = np.asarray(decode(open_picture(packed, "unreadable_mask"), "unreadable_mask"))
             cut = cut[..., -1] if cut.ndim == 3 else cut  # the last channel is the alpha
             x, y = entry["bitmap"]["origin"]
             cells[y : y + cut.shape[0], x : x + cut.shape[1]] |= cut > 0

@@ -1,14 +1,14 @@
 """What readers of binary masks share: pairs by name, pixels of any encoding, polarity, connected components."""
 
 from collections.abc import Iterator, Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hemadata.errors import DefectError, LayoutError
+from hemadata.errors import LayoutError
+from hemadata.formats.pictures import decode, open_picture
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import png_bytes
 from hemadata.sources.base import Raw
@@ -16,8 +16,6 @@ from hemadata.sources.base import Raw
 Foreground = npt.NDArray[np.bool_]  # [H, W]
 Pixels = npt.NDArray[Any]  # [H, W] or [H, W, 3]
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-MAX_PIXELS = 300_000_000
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
@@ -62,15 +60,7 @@ def read_pixels(data: bytes, reason: str = "unreadable_mask", in_colour: bool = 
     Raises:
         DefectError: the file is empty, broken or too large.
     """
-    try:
-        image: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise DefectError(reason, f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded")
-        image.load()
-    except DefectError:
-        raise
-    except Exception as error:  # Pillow's plugins raise a dozen kinds for a broken file
-        raise DefectError(reason, str(error)[:200]) from error
+    image = decode(open_picture(data, reason), reason)
     if image.mode not in ("1", "L", "RGB", *(() if in_colour else ("P",))) and not image.mode.startswith(("I", "F")):
         image = image.convert("L" if image.mode == "LA" else "RGB")
     return np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)

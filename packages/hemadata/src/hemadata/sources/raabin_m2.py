@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemadata.errors import LayoutError
+from hemadata.errors import DefectError, LayoutError
 from hemadata.formats import frames
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.cell_records import Record
+from hemadata.formats.pictures import decode, open_picture
 from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
@@ -62,7 +63,7 @@ def _look(album: Album) -> tuple[tuple[int, int], int]:
     for _, image, _ in album:
         try:
             return frames.look(image.read())
-        except OSError:  # withheld by the engine
+        except (DefectError, OSError):  # withheld by the engine
             continue
     raise LayoutError(
         f"None of the {len(album)} pictures beside {album[0][1].name} can be opened. Download them again."
@@ -78,8 +79,8 @@ def _labelled(album: Album) -> Iterator[tuple[bytes, Boxes]]:
             continue
         try:
             data = image.read()
-            frames.look(data)
-        except OSError:
+            decode(open_picture(data))
+        except (DefectError, OSError):
             continue
         looked += 1
         yield data, cells

@@ -1,0 +1,64 @@
+"""Opening picture files that nobody vouches for: few formats, bounded before decoding, one kind of error."""
+
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from hemadata.errors import DefectError
+
+MAX_PIXELS = 300_000_000  # a slide scanner's largest field is below 100 million; a bomb is far above
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # other decoders are doors for untrusted files
+Image.MAX_IMAGE_PIXELS = None  # bounded here, with our own message: every picture is opened by this module
+
+
+def open_picture(data: bytes, reason: str = "unreadable_image") -> Image.Image:
+    """Read a picture's header; its pixels are not decoded yet.
+
+    Args:
+        data: the file.
+        reason: of the error where it is no picture: `unreadable_image` or `unreadable_mask`.
+
+    Raises:
+        DefectError: empty, no picture of a known format, or of more pixels than are decoded.
+    """
+    if not data:
+        raise DefectError("empty_file" if reason == "unreadable_image" else reason, "the file is empty")
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise DefectError(reason, f"no image format known here; it begins with {data[:8]!r}") from error
+    except Exception as error:  # Pillow's plugins raise a dozen kinds for a broken file
+        raise DefectError(reason, first_line(error)) from error
+    bound(image.width, image.height, "oversized_image" if reason == "unreadable_image" else reason)
+    return image
+
+
+def bound(width: int, height: int, reason: str = "oversized_image") -> None:
+    """Refuse a size beyond `MAX_PIXELS`.
+
+    Raises:
+        DefectError: for that reason.
+    """
+    if width * height > MAX_PIXELS:
+        raise DefectError(reason, f"{width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
+
+
+def decode(image: Image.Image, reason: str = "unreadable_image") -> Image.Image:
+    """Decode an opened picture, in place; returns it.
+
+    Raises:
+        DefectError: `truncated_image` where an image ends too early, else `reason`.
+    """
+    try:
+        image.load()
+    except Exception as error:
+        text = str(error)
+        is_cut = isinstance(error, (OSError, EOFError)) and ("truncated" in text or "cut" in text)
+        is_image = reason == "unreadable_image"
+        raise DefectError("truncated_image" if is_cut and is_image else reason, first_line(error)) from error
+    return image
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
