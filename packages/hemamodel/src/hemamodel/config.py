@@ -212,6 +212,21 @@ def override(settings: AnyModel, assignments: Sequence[str]) -> AnyModel:
         raise ConfigError(f"{' '.join(assignments)}: {_explain(error)}") from None
 
 
+def knows(settings: BaseModel, key: str) -> bool:
+    """Whether `override` could change this setting: a leaf, or a place in a table."""
+    try:
+        _resolve(key, dict(_leaves(settings)))
+    except ConfigError:
+        return False
+    return True
+
+
+def refuse(key: str, *groups: BaseModel) -> ConfigError:
+    """The error for a key that none of the groups knows, with the nearest one."""
+    known = [name for settings in groups for name, _ in _leaves(settings)]
+    return ConfigError(f"setting {key!r} is unknown{_nearest(key, known) or '; there are ' + ', '.join(known)}")
+
+
 def _leaves(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Dotted key and field of every setting that is not itself a group of settings."""
     for name, field in type(settings).model_fields.items():

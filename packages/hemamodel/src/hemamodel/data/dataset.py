@@ -36,12 +36,14 @@ class CorpusDataset(Dataset[Sample]):
         regions: see `records.Reader`.
         template: prompt template.
         read_images: False for text-only training (stage 2): samples then have no `image`.
+        limit: only the first so many samples; None: all.
 
     Attributes:
         ranges: source -> its indices.
         left_out: reason -> images or boxes without a target.
         missing: sources asked for that are not built.
         classes: number of classes of the view, or 0.
+        class_names: their names, in the order of ids.
 
     Raises:
         InputMissingError: nothing is left to read.
@@ -59,17 +61,20 @@ class CorpusDataset(Dataset[Sample]):
         regions: Sequence[Sequence[str]] | None = None,
         template: str = "1",
         read_images: bool = True,
+        limit: int | None = None,
     ) -> None:
         self.corpus, self.task, self.transform = corpus, task, transform
         self._template, self._read_images = template, read_images
         reader = Reader(corpus, task, view, regions)
         self.classes = reader.classes
+        self.class_names = reader.view.classes if reader.view else ()
         wanted = corpus.sources if sources is None else sources
         self.missing = tuple(source for source in wanted if source not in corpus.sources)
         self.ranges: dict[str, range] = {}
         records: list[Record] = []
         for source in wanted:
             if source in corpus.sources and (found := reader.read(source, split)):
+                found = found[: None if limit is None else limit - len(records)]
                 self.ranges[source] = range(len(records), len(records) + len(found))
                 records += found
         self._records = Packed(records)

@@ -5,14 +5,19 @@ from io import BytesIO
 
 import numpy as np
 import torch
+from hemadata.formats import pictures
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision import tv_tensors  # type: ignore[import-untyped]
 
 
 def image(data: bytes) -> tv_tensors.Image:
-    """Image file -> uint8 [3, H, W], turned by its EXIF orientation as `datasets` turns it."""
-    with Image.open(BytesIO(data)) as opened:
+    """Image file -> uint8 [3, H, W], turned by its EXIF orientation as `datasets` turns it.
+
+    Raises:
+        DefectError: it is no picture, or one beyond hemadata's bound.
+    """
+    with pictures.decode(pictures.open_picture(data)) as opened:
         turned = ImageOps.exif_transpose(opened)
         if turned.mode.startswith("I;16"):  # Pillow would clip 16 bits to 255 instead of scaling them
             turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))

@@ -133,7 +133,11 @@ class SingleCellFeatureExtraction(nn.Module):
 
 
 class CellClassifier(nn.Sequential):
-    """Kind of a single cell from its SCFE feature: `[B, D]` -> logits `[B, classes]` (45 in the paper)."""
+    """Kind of a single cell from its SCFE feature: `[B, D]` -> logits `[B, classes]` (45 in the paper).
+
+    Weights start as He et al. give them for a rectifier: with torch's smaller ones three layers leave so little of the
+    feature that training from scratch stands still for epochs.
+    """
 
     def __init__(self, dim: int, classes: int, dropout: float = 0.1) -> None:
         super().__init__(
@@ -141,6 +145,10 @@ class CellClassifier(nn.Sequential):
             nn.Linear(dim, dim // 2), nn.LeakyReLU(), nn.Dropout(dropout),
             nn.Linear(dim // 2, classes),
         )  # fmt: skip
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
 
 
 class Masks(NamedTuple):

@@ -65,6 +65,11 @@ class TextBranch(nn.Module):
         """Weights of a local folder or of a Hub name such as `google/flan-t5-base`."""
         return cls(T5ForConditionalGeneration.from_pretrained(str(source)))
 
+    @classmethod
+    def from_config(cls, folder: str | Path) -> "TextBranch":
+        """Random weights in the sizes of a folder's `config.json`."""
+        return cls(T5ForConditionalGeneration(T5Config.from_pretrained(str(folder))))
+
     @property
     def dim(self) -> int:
         """Width of the states."""

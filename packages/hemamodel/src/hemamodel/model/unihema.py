@@ -6,6 +6,7 @@ Q queries, L words, D wide. Paddings are bool, True where padded.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -201,6 +202,12 @@ class UniHema(nn.Module):
         """Answers as ids [B, T], written from the same fused states that the loss reads."""
         return self.text.generate(*self.fuse(images, padding, prompt), beams, self.config.text.max_length)
 
+    @torch.no_grad()
+    def answer_blind(self, prompt: Prompt, beams: int = 1) -> Tensor:
+        """Answers given the text alone, as ids [B, T]."""
+        states = self.text.encode(prompt.ids, prompt.padding)
+        return self.text.generate(states, prompt.padding, beams, self.config.text.max_length)
+
 
 def build_model(config: ModelConfig, vocabulary: int) -> UniHema:
     """The model of a config: pretrained parts where the config names weights, random ones elsewhere.
@@ -218,6 +225,16 @@ def build_model(config: ModelConfig, vocabulary: int) -> UniHema:
     if config.backbone.weights is not None:
         model.backbone.load_pretrained(torch.load(config.backbone.weights, map_location="cpu", weights_only=True))
     return model
+
+
+def build_shell(config: ModelConfig, text: str | Path) -> UniHema:
+    """The same model for weights that are loaded next: no pretrained file is read.
+
+    Args:
+        config: sizes, variant, switches.
+        text: folder with the `config.json` of its T5.
+    """
+    return UniHema(config, TextBranch.from_config(text))
 
 
 def count_parameters(groups: Mapping[str, Sequence[nn.Module]]) -> dict[str, int]:

@@ -8,9 +8,22 @@ import yaml  # type: ignore[import-untyped]
 from hemadata.errors import UsageError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["GROUPS", "STAGES", "DataConfig", "HeldOut", "ImageConfig", "StageConfig", "TaskConfig", "load"]
+__all__ = [
+    "GROUPS",
+    "HOME",
+    "STAGES",
+    "DataConfig",
+    "HeldOut",
+    "ImageConfig",
+    "StageConfig",
+    "TaskConfig",
+    "load",
+    "stage_of",
+]
 
 STAGES = (1, 2, 3, 4, 5, 6)
+# The stage whose sizes of images a task has wherever a run's own stage does not name it.
+HOME = {"classification": 1, "detection": 4, "segmentation": 5, "vqa": 6, "mlm": 6}
 
 Task = Literal["classification", "detection", "segmentation", "vqa", "mlm"]
 Group = Literal[
@@ -107,11 +120,15 @@ class DataConfig(_Strict):
         temperature: sources are sampled by weight * images ** (1 / temperature): 1 by size, 2 by its square root.
         train: task -> slug -> weight.
         held_out: the paper's unseen sets.
+        views: task -> class view of the corpus; none given: the 45 and 30 classes of the paper's heads.
+        foreground: regions of a mask that segmentation looks for; None: what each source declares.
     """
 
     temperature: Annotated[float, Field(ge=1)]
     train: dict[Task, dict[str, Weight]]
     held_out: tuple[HeldOut, ...] = ()
+    views: dict[Literal["detection", "classification"], str] = Field(default_factory=dict)
+    foreground: tuple[str, ...] | None = None
 
 
 class StageConfig(_Strict):
@@ -125,7 +142,10 @@ class StageConfig(_Strict):
         batch_size: images, or texts, in a step, of all tasks together.
         weight_decay: of AdamW.
         epochs: number of epochs.
+        schedule: `step`: constant up to `lr_drop`; `cosine`: falls to zero over the whole stage.
         lr_drop: epochs before the learning rates fall to a tenth; None: never.
+        warmup: steps in which the learning rates rise from zero; 0 as in table 5.
+        clip: largest norm of the gradient; a longer one is shortened (docs/training.md, row 21).
         classes: of the heads with a loss; 0: no loss. A checkpoint holds all heads all the same.
         trainable: parts of the model that learn; the others are frozen and in eval mode.
         parents: earlier stages that it may start from, the preferred one first; empty: from scratch.
@@ -141,7 +161,10 @@ class StageConfig(_Strict):
     batch_size: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     epochs: Positive
+    schedule: Literal["step", "cosine"] = "step"
     lr_drop: Positive | None = None
+    warmup: Annotated[int, Field(ge=0)] = 0
+    clip: Annotated[float, Field(gt=0)] = 0.1
     classes: dict[Literal["detection", "classification", "segmentation"], Annotated[int, Field(ge=0)]]
     trainable: Annotated[tuple[Group, ...], Field(min_length=1)]
     parents: tuple[int, ...] = ()
@@ -170,6 +193,17 @@ class StageConfig(_Strict):
         if both := sorted(held_out & {slug for sources in self.data.train.values() for slug in sources}):
             raise ValueError(f"data.train and data.held_out both have {', '.join(both)}")
         return self
+
+
+def stage_of(task: str, stage: StageConfig) -> StageConfig:
+    """The stage itself where it reads images of the task, else the stage that is at home in it.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    if task not in HOME:
+        raise UsageError(f"There is no task {task!r}. There are {', '.join(HOME)}.")
+    return stage if task in stage.tasks else load(HOME[task])
 
 
 @cache

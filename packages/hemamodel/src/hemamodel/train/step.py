@@ -30,14 +30,13 @@ def step_loss(
         seed: of the denoising noise; to be changed each epoch.
         noise: denoising on; off for a validation loss.
     """
-    length = model.config.text.max_length
     if batch.task in ("vqa", "mlm"):
-        return _text(model, tokenizer, batch, length)
+        return _text(model, tokenizer, batch)
     assert batch.images is not None and batch.padding is not None, "a task on images comes with images"
     if batch.task == "classification":
         assert batch.labels is not None
         return {"classification": cross_entropy(model.classify(batch.images, batch.padding), batch.labels)}
-    prompt = _prompt(tokenizer, batch, length) if model.config.prompts else None
+    prompt = prompt_of(model, tokenizer, batch)
     if batch.task == "segmentation":
         assert batch.masks is not None
         logits = model.segment(batch.images, batch.padding, prompt)
@@ -49,16 +48,21 @@ def step_loss(
     return _detection(model, batch, prompt, seed, noise)
 
 
-def _prompt(tokenizer: T5Tokenizer, batch: Batch, length: int) -> Prompt:
+def prompt_of(model: UniHema, tokenizer: T5Tokenizer, batch: Batch) -> Prompt | None:
+    """What a batch asks, as the model reads it; None where it reads no prompt."""
+    if batch.task == "classification" or not (model.config.prompts or batch.task in ("vqa", "mlm")):
+        return None
     device = next(t.device for t in (batch.images, batch.original_sizes) if t is not None)
-    ids, padding = tokenize(tokenizer, batch.prompts, length)
+    # The released fusion adds its queries to the words position by position.
+    whole = model.config.text.max_length if model.config.variant == "released" else None
+    ids, padding = tokenize(tokenizer, batch.prompts, model.config.text.max_length, pad_to=whole)
     return Prompt(ids.to(device), padding.to(device))
 
 
-def _text(model: UniHema, tokenizer: T5Tokenizer, batch: Batch, length: int) -> dict[str, Tensor]:
-    assert batch.answers is not None
-    prompt = _prompt(tokenizer, batch, length)
-    answers = target_ids(tokenizer, batch.answers, length).to(prompt.ids.device)
+def _text(model: UniHema, tokenizer: T5Tokenizer, batch: Batch) -> dict[str, Tensor]:
+    prompt = prompt_of(model, tokenizer, batch)
+    assert batch.answers is not None and prompt is not None
+    answers = target_ids(tokenizer, batch.answers, model.config.text.max_length).to(prompt.ids.device)
     if batch.images is None:  # stage 2
         return {"text": model.text_loss(prompt, answers)}
     assert batch.padding is not None

@@ -1,0 +1,1 @@
+"""The rows of `benchmarks/learn.py`, one file each, and their baselines."""

@@ -1,0 +1,1 @@
+"""Scores of a run on a split of the corpus. Test data never chooses a checkpoint."""

@@ -1,0 +1,1 @@
+"""Using a trained model: what it sees in pictures, in their own pixels."""

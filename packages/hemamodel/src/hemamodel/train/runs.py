@@ -1,0 +1,170 @@
+"""Runs on disk: one folder each, found again by what they are made of.
+
+```
+runs/stage5-tiny-001/
+  run.json            what it is, what it comes from, how far it is
+  settings.json       all settings (`RunSettings`)
+  text/               tokens and sizes of the text branch
+  checkpoint-000400/  while it trains: weights, optimiser, step
+  model.safetensors   once it is complete
+  log.jsonl           losses
+```
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hemadata.atomic import write_text
+
+from hemamodel.errors import InputMissingError, UsageError
+from hemamodel.train.settings import RunSettings
+
+WEIGHTS, SETTINGS, ABOUT = "model.safetensors", "settings.json", "run.json"
+
+
+@dataclass
+class Run:
+    """What `run.json` says.
+
+    Attributes:
+        path: its folder.
+        settings: what decides its weights.
+        status: `running` until the last step is done.
+        step: steps done, as of the last checkpoint.
+        steps: steps in all; 0 until training has counted them.
+        finished: seconds since 1970, 0 while it runs.
+    """
+
+    path: Path
+    settings: RunSettings
+    status: Literal["running", "complete"] = "running"
+    step: int = 0
+    steps: int = 0
+    finished: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether its weights are final."""
+        return self.status == "complete"
+
+    @property
+    def weights(self) -> Path:
+        """Where the final weights lie."""
+        return self.path / WEIGHTS
+
+    @property
+    def text(self) -> Path:
+        """Folder with the tokenizer and the sizes of the T5."""
+        return self.path / "text"
+
+    def save(self) -> None:
+        """Write `run.json` and `settings.json`."""
+        settings = self.settings
+        about = {
+            "name": self.name,
+            "stage": settings.stage.stage,
+            "title": settings.stage.title,
+            "preset": settings.model.preset,
+            "variant": settings.model.variant,
+            "corpus_id": settings.corpus_id,
+            "seed": settings.seed,
+            "parent": settings.parent,
+            "trainable": list(settings.stage.trainable),
+            **{name: value for name, value in asdict(self).items() if name not in ("path", "settings")},
+        }
+        write_text(self.path / SETTINGS, settings.model_dump_json(indent=1) + "\n")
+        write_text(self.path / ABOUT, json.dumps(about, indent=1) + "\n")
+
+    def finish(self) -> None:
+        """Mark it complete; the weights are in place."""
+        self.status, self.step, self.finished = "complete", self.steps, time.time()
+        self.save()
+
+
+def read_run(path: Path) -> Run:
+    """Open the folder of a run.
+
+    Raises:
+        InputMissingError: there is no run in it, or it is damaged.
+    """
+    try:
+        about: dict[str, Any] = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+        settings = RunSettings.model_validate_json((path / SETTINGS).read_text(encoding="utf-8"))
+        return Run(path, settings, about["status"], about["step"], about["steps"], about["finished"])
+    except FileNotFoundError as error:
+        raise InputMissingError(
+            f"{path} holds no run: {error.filename} is not there. Make one: hemamodel train --stage 1"
+        ) from None
+    except (ValueError, KeyError) as error:  # pydantic's and json's errors are ValueErrors
+        raise InputMissingError(f"{path} holds no run that can be read: {error}") from error
+
+
+def all_runs(root: Path) -> list[Run]:
+    """The runs below a folder, by name; other folders are none of ours."""
+    return [read_run(path.parent) for path in sorted(root.glob(f"*/{ABOUT}"))]
+
+
+def new_run(root: Path, settings: RunSettings) -> Run:
+    """A run with the next free number: `stage5-tiny-002`."""
+    stem = f"stage{settings.stage.stage}-{settings.model.preset}"
+    taken = [int(m[1]) for path in root.glob(f"{stem}-*") if (m := re.fullmatch(rf"{stem}-(\d+)", path.name))]
+    return Run(root / f"{stem}-{max(taken, default=0) + 1:03}", settings)
+
+
+def find_unfinished(root: Path, settings: RunSettings, accept_data_change: bool = False) -> Run | None:
+    """The run that was stopped on the way to what these settings ask for, the latest if there are several.
+
+    Raises:
+        UsageError: there is one, but it has read another corpus.
+    """
+    for run in reversed(all_runs(root)):
+        if run.complete or run.settings.model_copy(update={"corpus_id": settings.corpus_id}) != settings:
+            continue
+        if run.settings.corpus_id != settings.corpus_id and not accept_data_change:
+            raise UsageError(
+                f"{run.path} was stopped at step {run.step} of {run.steps} on corpus {run.settings.corpus_id}, this "
+                f"one is {settings.corpus_id}. Go on with the corpus it knows, or --accept-data-change, or --fresh."
+            )
+        return run
+    return None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a stage starts.
+
+    Attributes:
+        parent: the complete run to start from; None: from scratch.
+        skipped: runs that would have fitted but are not complete.
+    """
+
+    parent: Run | None
+    skipped: tuple[Run, ...]
+
+
+def find_parent(root: Path, parents: Sequence[int], preset: str, variant: str, corpus_id: str) -> Lineage:
+    """The latest complete run of the first stage in `parents` that has one, of this preset, variant and corpus."""
+
+    def fitting() -> Iterator[Run]:
+        for run in all_runs(root):
+            model = run.settings.model
+            if (model.preset, model.variant, run.settings.corpus_id) == (preset, variant, corpus_id):
+                yield run
+
+    runs = [run for run in fitting() if run.settings.stage.stage in parents]
+    skipped = tuple(run for run in runs if not run.complete)
+    for stage in parents:
+        complete = [run for run in runs if run.complete and run.settings.stage.stage == stage]
+        if complete:
+            return Lineage(max(complete, key=lambda run: run.finished), skipped)
+    return Lineage(None, skipped)

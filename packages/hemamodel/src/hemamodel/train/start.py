@@ -1,0 +1,248 @@
+"""From a call to a trained run: which corpus, which run before, which settings, then the loop."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hemadata
+import torch
+from transformers import T5Tokenizer
+
+from hemamodel.data import CorpusDataset
+from hemamodel.data.records import VIEWS
+from hemamodel.data.tasks import stage_datasets
+from hemamodel.errors import ConfigError, UsageError
+from hemamodel.model.tokenizer import load_tokenizer, word_tokenizer
+from hemamodel.model.unihema import UniHema, build_model, build_shell
+from hemamodel.stages import load
+from hemamodel.train.checkpoint import load_weights
+from hemamodel.train.freeze import set_trainable
+from hemamodel.train.loop import Progress, fit
+from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
+from hemamodel.train.settings import RunSettings, choose
+
+if TYPE_CHECKING:
+    from hemadata.corpus import Corpus
+
+Say = Callable[[str], None]
+PROMPTS_READ = 2_000  # rows of each source whose prompts give the tokenizer its words
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `hemamodel train` is asked for.
+
+    Attributes:
+        stage: 1 to 6.
+        corpus: folder of the corpus.
+        out: folder of the runs.
+        preset: sizes, unless a run before has decided them.
+        variant: paper or released.
+        assignments: `key=value` changes.
+        init_from: a run to start from; None: found among `out`.
+        scratch: start from no run, whatever `out` holds.
+        seed: of the run.
+        overfit: train on the first so many images only.
+        fresh: do not go on with a run that was stopped.
+        accept_data_change: go on with one that has read another corpus.
+        workers: processes that load images.
+        device: where to train; None: a GPU if there is one.
+        stop_after: stop after so many steps, to be gone on with.
+    """
+
+    stage: int
+    corpus: Path = Path("corpus")
+    out: Path = Path("runs")
+    preset: str = "base"
+    variant: str = "paper"
+    assignments: Sequence[str] = ()
+    init_from: Path | None = None
+    scratch: bool = False
+    seed: int = 0
+    overfit: int | None = None
+    fresh: bool = False
+    accept_data_change: bool = False
+    workers: int = 0
+    device: str | None = None
+    stop_after: int | None = None
+
+
+def train(call: Call, say: Say = lambda line: None, progress: Progress | None = None) -> Run:
+    """Train a stage.
+
+    Args:
+        call: what is asked for.
+        say: told what a person should know before the steps begin.
+        progress: told after every step.
+
+    Raises:
+        HemaError: the corpus, the runs or the settings do not allow it; the message says what to do.
+    """
+    with hemadata.open(call.corpus) as corpus:
+        parent = _parent(call, corpus, say)
+        config, stage = choose(
+            call.stage, call.preset, call.variant, call.assignments, parent.settings.model if parent else None
+        )
+        settings = RunSettings(
+            model=config,
+            stage=stage,
+            corpus_id=corpus.corpus_id,
+            seed=call.seed,
+            parent=parent.name if parent else None,
+            overfit=call.overfit,
+        )
+        run = None if call.fresh else find_unfinished(call.out, settings, call.accept_data_change)
+        if run is not None:
+            say(f"Goes on with {run.path}, which stopped after step {run.step} of {run.steps}.")
+            run.settings = settings
+        else:
+            run = new_run(call.out, settings)
+        datasets = stage_datasets(corpus, stage, call.overfit)
+        _check_heads(settings, datasets)
+        for task in stage.tasks:
+            absent = datasets[task].missing if task in datasets else tuple(stage.data.train[task])
+            if absent:
+                say(f"{task}: not in this corpus: {', '.join(absent)}.")
+            if task not in datasets:
+                say(f"{task}: is left out, the corpus has nothing for it.")
+            elif left_out := datasets[task].left_out:
+                say(f"{task}: " + "; ".join(f"{count:,} {reason}" for reason, count in left_out.items()) + ".")
+        with _locked(run):
+            tokenizer = _tokenizer(run, parent, corpus)
+            model = _model(settings, parent, len(tokenizer), say)
+            _keep_text(run, model, tokenizer)
+            _tell_groups(model, settings, say)
+            counts = ", ".join(f"{task} {len(each):,}" for task, each in datasets.items())
+            say(f"{run.path}: stage {stage.stage} ({stage.title}) on {counts} samples of corpus {corpus.corpus_id}.")
+            fit(
+                run,
+                model,
+                tokenizer,
+                datasets,
+                workers=call.workers,
+                device=call.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+                stop_after=call.stop_after,
+                progress=progress,
+            )
+    return run
+
+
+def load_run(path: Path) -> tuple[Run, UniHema, T5Tokenizer]:
+    """A complete run, its model in eval mode, its tokenizer.
+
+    Raises:
+        UsageError: the run is not complete.
+    """
+    run = read_run(path)
+    if not run.complete:
+        raise UsageError(
+            f"{path} stopped after step {run.step} of {run.steps}. Go on with it: run its train command again."
+        )
+    tokenizer = load_tokenizer(run.text)
+    model = build_shell(run.settings.model, run.text)
+    load_weights(model, run.weights)
+    return run, model.eval(), tokenizer
+
+
+def _check_heads(settings: RunSettings, datasets: Mapping[str, CorpusDataset]) -> None:
+    for task in ("classification", "detection"):
+        built = getattr(settings.model.classes, task)
+        if task in datasets and datasets[task].classes != built:
+            view = settings.stage.data.views.get(task) or VIEWS[task]  # type: ignore[call-overload]
+            raise ConfigError(
+                f"{task}: the view {view} has {datasets[task].classes} classes, the head {built}: "
+                f"--set classes.{task}={datasets[task].classes}"
+            )
+
+
+def _parent(call: Call, corpus: "Corpus", say: Say) -> Run | None:
+    if call.init_from is not None:
+        parent = read_run(call.init_from)
+        if not parent.complete:
+            raise UsageError(f"--init-from {call.init_from}: this run is not complete (step {parent.step}).")
+        say(f"Starts from {parent.path} (stage {parent.settings.stage.stage}).")
+        return parent
+    if call.scratch:
+        return None
+    found = find_parent(call.out, load(call.stage).parents, call.preset, call.variant, corpus.corpus_id)
+    for run in found.skipped:
+        say(f"Skips {run.path}: it stopped after step {run.step} of {run.steps}.")
+    if found.parent:
+        say(f"Starts from {found.parent.path} (stage {found.parent.settings.stage.stage}, complete).")
+    return found.parent
+
+
+def _model(settings: RunSettings, parent: Run | None, vocabulary: int, say: Say) -> UniHema:
+    torch.manual_seed(settings.seed)
+    config = settings.model
+    if parent is not None:
+        model = build_shell(config, parent.text)
+        load_weights(model, parent.weights)
+        return model
+    given = {"backbone": config.backbone.weights, "text": config.text.weights}
+    named = [f"{part} from {weights}" for part, weights in given.items() if weights]
+    random = [part for part, weights in given.items() if not weights]
+    if random:
+        say(f"Starts from scratch: no earlier run, and no pretrained weights for {' and '.join(random)}.")
+    if named:
+        say(f"Pretrained: {', '.join(named)}.")
+    return build_model(config, vocabulary)
+
+
+def _tokenizer(run: Run, parent: Run | None, corpus: "Corpus") -> T5Tokenizer:
+    """The run's own, its parent's, that of the pretrained text branch, or one of the words of the corpus."""
+    if run.text.is_dir():
+        return load_tokenizer(run.text)
+    if parent is not None:
+        return load_tokenizer(parent.text)
+    if (weights := run.settings.model.text.weights) is not None:
+        return load_tokenizer(weights)
+    return word_tokenizer(_texts(corpus), run.settings.model.text.words)
+
+
+def _keep_text(run: Run, model: UniHema, tokenizer: T5Tokenizer) -> None:
+    """What the text branch needs beside its weights: tokens, and the sizes of its T5."""
+    if not run.text.is_dir():
+        temporary = run.path / ".text.tmp"
+        tokenizer.save_pretrained(temporary)
+        model.text.t5.config.save_pretrained(temporary)
+        temporary.rename(run.text)
+
+
+def _texts(corpus: "Corpus") -> Iterator[str]:
+    """Training texts, and prompts of every source."""
+    for manifest in corpus.manifests.values():
+        texts = {"vqa": ["qa"], "mlm": ["texts"]}.get(manifest.task, [])
+        rows = corpus.rows(manifest.task, "train", ["sample_id", "source", "disease", *texts], manifest.source)
+        for row in rows if texts else islice(rows, PROMPTS_READ):
+            yield corpus.prompt(row) or ""
+            for pair in row.get("qa") or ():
+                yield from (pair["question"], pair["answer"])
+            for text in row.get("texts") or ():
+                yield from (text["masked_text"], text["text"])
+
+
+def _tell_groups(model: UniHema, settings: RunSettings, say: Say) -> None:
+    learning = set_trainable(model, settings.stage.trainable)
+    frozen = [name for name in model.groups() if name not in learning]
+    say("Learns: " + ", ".join(f"{name} {count:,}" for name, count in learning.items()) + ".")
+    if frozen:
+        say(f"Frozen: {', '.join(frozen)}.")
+
+
+@contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """One process a run."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    with (run.path / ".lock").open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"{run.path} is being trained by another process. --fresh starts a run beside it."
+            ) from None
+        yield
