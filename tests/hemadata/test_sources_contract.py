@@ -93,15 +93,15 @@ def test_declared_defects_and_no_others_are_found(name: str, built: tuple[Path, 
 def test_labels_are_nodes_and_keep_their_spelling(name: str, built: tuple[Path, dict[str, Built]]) -> None:
     out, results = built
     known, facts = ontology.load(), sources.get(name).facts
-    maps = {raw: LabelMap(facts.labels, name).resolve(raw).node for raw in facts.labels}
-    maps |= {raw: LabelMap(facts.labels_fine, name).resolve(raw).node for raw in facts.labels_fine}
-    for node in [*maps.values(), *(facts.classes_annotated or ())]:
+    labels, fine = LabelMap(facts.labels, name), LabelMap(facts.labels_fine, name)
+    nodes = [labels.resolve(raw).node for raw in facts.labels] + [fine.resolve(raw).node for raw in facts.labels_fine]
+    for node in [*nodes, *(facts.classes_annotated or ())]:
         assert node is None or known.node(node).name == node
     with hemadata.open(out) as corpus:
         for row in corpus.rows(results[name].task, source=name):
             for entry in [row, *(row.get("objects") or ())]:
                 assert (entry["label"] is None) == (entry["label_raw"] is None)
-                assert entry["label"] is None or maps[entry["label_raw"]] == entry["label"]
+                assert entry["label"] is None or labels.resolve(entry["label_raw"]).node == entry["label"]
 
 
 @every_source

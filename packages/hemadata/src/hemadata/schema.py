@@ -19,6 +19,9 @@ FLAGS = {
     "reencoded": "the source's format (BMP, TIFF, npz) became lossless PNG; `sha256` is of the original bytes",
     "exif_rotated": "the file carries an EXIF orientation; boxes and mask were turned into the decoded frame",
     "bbox_clipped": "a box reached over the border by no more than the declared overhang and was cut to the image",
+    "boxes_from_mask": "nobody published boxes of this image: they are the connected components of its published mask",
+    "cell_crop": "the image is one annotated box of the field `source_file`, cut out and stored as lossless PNG; "
+    "`sha256` is of that PNG",
     "mask_snapped": "stray mask values were set to the nearest declared one, as the source's TOML declares",
 }
 

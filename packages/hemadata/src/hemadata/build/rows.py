@@ -52,6 +52,7 @@ class RowMaker:
             sample = self.source.load(ref)
             picture = look(sample.image, self.check)
             row = self._row(ref, picture, sample.image)
+            row["flags"] += sample.flags
             if sample.mask is not None:
                 self._add_mask(row, ref, sample.mask, picture, found)
             if sample.objects is not None:

@@ -59,6 +59,13 @@ def decode(image: Image.Image, reason: str = "unreadable_image") -> Image.Image:
     return image
 
 
+def png_of(image: Image.Image) -> bytes:
+    """A PNG file."""
+    out = BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
 def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

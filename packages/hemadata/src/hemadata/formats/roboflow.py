@@ -51,6 +51,12 @@ def read(tree: RawTree, problem: Problem) -> Found:
     )
 
 
+def is_export(tree: RawTree) -> bool:
+    """Whether the files are named as Roboflow names them."""
+    names = (name.rpartition("/")[2] for name in tree.files)
+    return any(".rf." in name or name == "data.yaml" or name.startswith("_annotations.") for name in names)
+
+
 def source_photograph(stem: str) -> str:
     """Name of the picture that was uploaded: copies made by augmentation share it."""
     return stem.partition(".rf.")[0].removesuffix("_jpg").removesuffix("_jpeg").removesuffix("_png")

@@ -45,11 +45,12 @@ class Ref:
 
 @dataclass(slots=True)
 class Sample:
-    """The bytes behind a `Ref`; `mask` is an image file too."""
+    """The bytes behind a `Ref`; `mask` is an image file too, `flags` are words of `schema.FLAGS`."""
 
     image: bytes
     mask: bytes | None = None
     objects: Boxes | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Raw:

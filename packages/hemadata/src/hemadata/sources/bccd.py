@@ -1,54 +1,77 @@
-"""BCCD: 364 fields of view, one VOC page each. Facts beside this file, in bccd.toml."""
+"""BCCD: 364 fields of view, one VOC page each; re-issues as Roboflow exports are read too. Facts in bccd.toml."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hemadata.errors import FormatError
-from hemadata.formats import voc
+from PIL import Image
+
+from hemadata.errors import LayoutError
+from hemadata.formats import roboflow, voc, yolo
 from hemadata.formats.namelists import read_splits, write_splits
-from hemadata.phantom import Smear, jpeg_bytes
-from hemadata.sources.base import Raw, Ref
+from hemadata.formats.paired import matched
+from hemadata.phantom import DrawnCell, Smear, jpeg_bytes
+from hemadata.sources.base import Raw, Ref, Sample
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 WORDS = {"red_blood_cell": "RBC", "white_blood_cell": "WBC", "platelet": "Platelets"}
+CLICKS = [("RBC", (504, 337, 504, 337)), ("RBC", (181, 329, 181, 329))]  # the two degenerate boxes of the archive
+Boxed = tuple[str, tuple[int, int, int, int]]
 
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per image, in name order; ImageSets may be missing in a copy."""
+    if roboflow.is_export(raw.own):
+        if any("/JPEGImages/" in f"/{name}" for name in raw.own.files):
+            raise LayoutError(
+                f"{raw.own.root}: holds the archive and a Roboflow export of the same pictures. Keep one."
+            )
+        yield from _exported(raw)
+        return
     tree = raw.own.find("BCCD/JPEGImages").below("BCCD")
     split_of = read_splits(tree, "ImageSets/Main/{}.txt", SPLITS)
-    for image in tree.each("JPEGImages/*.jpg"):
-        stem = image.stem
-        page = tree.get(f"Annotations/{stem}.xml")
-        if page is None:
-            raw.problem(image, stem, "missing_annotation", f"no Annotations/{stem}.xml")
-            continue
-        try:
-            boxes = voc.objects(page.text())
-        except FormatError as error:
-            raw.problem(page, stem, "unreadable_annotation", str(error))
-            continue
+    images = {file.stem: file for file in tree.each("JPEGImages/*.jpg")}
+    pages = {file.stem: file for file in tree.each("Annotations/*.xml")}
+    for stem, image, boxes in matched(images, pages, lambda page: voc.objects(page.text()), raw.problem):
         yield Ref(stem, image, objects=boxes, group=stem, split_upstream=split_of.get(stem))
-    for page in tree.each("Annotations/*.xml"):
-        if tree.get(f"JPEGImages/{page.stem}.jpg") is None:
-            raw.problem(page, page.stem, "missing_image", f"no JPEGImages/{page.stem}.jpg")
+
+
+def _exported(raw: Raw) -> Iterator[Ref]:
+    """The pictures of a re-issue, under the numbers of the archive; its split is the exporter's, not the archive's."""
+    version = {"source_version": f"{raw.facts.version}, a Roboflow export"}
+    for split, image, boxes in roboflow.read(raw.own, raw.problem):
+        key = f"{split}/{image.stem}" if split else image.stem
+        group = roboflow.source_photograph(image.stem)
+        yield Ref(key, image, objects=boxes, group=group, split_upstream=split, about=version)
+
+
+def load(ref: Ref) -> Sample:
+    """The image, and its boxes in pixels."""
+    image = ref.image.read()
+    return Sample(image, objects=yolo.in_pixels(ref.objects, image))
 
 
 def draw(out: Path, n: int, seed: int) -> None:
     """`n` fields of 640 x 480 with pages and lists; the first page holds the two degenerate boxes of the archive."""
-    top = out / "bccd" / "BCCD"
-    (top / "JPEGImages").mkdir(parents=True)
-    (top / "Annotations").mkdir()
-    smear, names = Smear(seed, (640, 480)), [f"BloodImage_{number:05d}" for number in range(n)]
-    for number, name in enumerate(names):
+    smear, fields = Smear(seed, (640, 480)), []
+    for number in range(n):
         kind = ("neutrophil", "lymphocyte", "monocyte", "eosinophil")[number % 4]
         field = smear.field(number, {"red_blood_cell": 18, kind: 1, "platelet": number % 3})
-        boxes = []
-        for cell in field.cells:
-            x, y, w, h = cell.box
-            boxes.append((WORDS.get(cell.kind, "WBC"), (x + 1, y + 1, x + w, y + h)))
-        if number == 0:
-            boxes += [("RBC", (504, 337, 504, 337)), ("RBC", (181, 329, 181, 329))]
-        (top / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg_bytes(field.image))
-        (top / "Annotations" / f"{name}.xml").write_text(voc.page(f"{name}.jpg", (640, 480), boxes))
+        fields.append((field.image, boxed(field.cells) + (CLICKS if number == 0 else [])))
+    write(out / "bccd" / "BCCD", fields)
+
+
+def boxed(cells: Sequence[DrawnCell]) -> list[Boxed]:
+    """Class word and corners of drawn cells, counted from 1, far edge inside."""
+    frames = ((WORDS.get(cell.kind, "WBC"), cell.box) for cell in cells)
+    return [(word, (x + 1, y + 1, x + w, y + h)) for word, (x, y, w, h) in frames]
+
+
+def write(top: Path, fields: Sequence[tuple[Image.Image, list[Boxed]]]) -> None:
+    """The tree of the archive: pictures, pages and the three lists."""
+    (top / "JPEGImages").mkdir(parents=True)
+    (top / "Annotations").mkdir()
+    names = [f"BloodImage_{number:05d}" for number in range(len(fields))]
+    for name, (image, boxes) in zip(names, fields, strict=True):
+        (top / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg_bytes(image))
+        (top / "Annotations" / f"{name}.xml").write_text(voc.page(f"{name}.jpg", image.size, boxes))
     write_splits(top / "ImageSets" / "Main", names, {"train": 0.56, "val": 0.24, "test": 0.20})

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from hemadata.errors import LayoutError
-from hemadata.formats.pictures import decode, open_picture
+from hemadata.formats.pictures import decode, open_picture, png_of
 from hemadata.formats.rawfile import RawFile
-from hemadata.phantom import png_bytes
+from hemadata.geometry import XYWH
 from hemadata.sources.base import Raw
 
 Foreground = npt.NDArray[np.bool_]  # [H, W]
@@ -85,7 +85,7 @@ def upright(foreground: Foreground) -> Foreground:
 
 def to_mask(foreground: Foreground) -> bytes:
     """PNG of 0 and 255."""
-    return png_bytes(Image.fromarray(np.where(foreground, 255, 0).astype(np.uint8)))
+    return png_of(Image.fromarray(np.where(foreground, 255, 0).astype(np.uint8)))
 
 
 def without_small(foreground: Foreground, least: int, spare_border: bool = False) -> Foreground:
@@ -103,6 +103,20 @@ def largest(foreground: Foreground) -> Foreground:
     """Only the largest 8-connected component; of equals the first."""
     runs = _Runs(foreground)
     return runs.only(np.arange(len(runs.areas)) == runs.areas.argmax()) if len(runs.areas) else foreground
+
+
+def boxes_of(foreground: Foreground, least: int) -> list[XYWH]:
+    """x, y, w, h of the 8-connected components of at least `least` pixels, from top to bottom, then left to right."""
+    runs = _Runs(foreground)
+    count, height, width = len(runs.areas), *foreground.shape
+    top, bottom = np.full(count, height), np.zeros(count, np.int64)
+    left, right = np.full(count, width), np.zeros(count, np.int64)
+    np.minimum.at(top, runs.component, runs.rows)
+    np.maximum.at(bottom, runs.component, runs.rows + 1)
+    np.minimum.at(left, runs.component, runs.starts)
+    np.maximum.at(right, runs.component, runs.ends)
+    frames = np.stack([top, left, right - left, bottom - top], axis=1)[runs.areas >= least]
+    return [(float(x), float(y), float(w), float(h)) for y, x, w, h in sorted(frames.tolist())]
 
 
 class _Runs:
