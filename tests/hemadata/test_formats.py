@@ -14,6 +14,9 @@ from hemadata.errors import FormatError, LayoutError
 from hemadata.formats import coco, pairs, voc
 from hemadata.formats.boxes import Box
 from hemadata.formats.namelists import read_splits, write_splits
+from hemadata.formats.numbered import numbered, words_of
+from hemadata.formats.paired import matched
+from hemadata.formats.paired import pairs as paired
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.formats.tables import read_csv, read_records
 from hypothesis import given, settings
@@ -333,6 +336,58 @@ def test_scan_sorts_names_and_sets_junk_apart(tmp_path: Path) -> None:
     found = tree(tmp_path, dict.fromkeys(junk + real, "x"))
     assert list(found.files) == sorted(real)
     assert sorted(file.name for file in found.junk) == sorted(junk)
+
+
+def test_folder_is_there_by_its_whole_name_at_any_depth(tmp_path: Path) -> None:
+    found = tree(tmp_path, {"a/Train/images/x.jpg": "", "b/Training/y.jpg": "", "TestA": ""})
+    asked = ("Train", "Train/images", "a", "Trainin", "rain", "images/x.jpg", "TestA", "train")
+    assert [folder for folder in asked if found.has_folder(folder)] == ["Train", "Train/images", "a"]
+
+
+# Names and numbers that join files
+
+
+def test_what_stands_alone_is_reported_once_and_pairs_keep_the_order_of_the_images(tmp_path: Path) -> None:
+    files = tree(tmp_path, dict.fromkeys(("i/b.jpg", "i/a.jpg", "i/c.jpg", "m/a.png", "m/c.png", "m/z.png"), "")).files
+    images = {name: files[f"i/{name}.jpg"] for name in "bca"}
+    masks = {name: files[f"m/{name}.png"] for name in "zac"}
+    told: list[tuple[str, ...]] = []
+
+    def problem(file: RawFile, record: str, reason: str, detail: str = "") -> None:
+        told.append((file.name, record, reason, detail))
+
+    found = [(key, image.name, mask.name) for key, image, mask in paired(images, masks, problem)]
+    assert found == [("c", "i/c.jpg", "m/c.png"), ("a", "i/a.jpg", "m/a.png")]
+    alone = [("i/b.jpg", "b", "missing_annotation"), ("m/z.png", "z", "missing_image")]
+    assert [entry[:3] for entry in told] == alone and told[0][3] == "no mask of that name"
+
+    def read(page: RawFile) -> str:
+        if page.stem == "a":
+            raise FormatError("torn")
+        return page.stem
+
+    told.clear()
+    assert [content for _, _, content in matched(images, masks, read, problem)] == ["c"]
+    assert [entry[:3] for entry in told] == [alone[0], ("m/a.png", "a", "unreadable_annotation"), alone[1]]
+
+
+def test_numbered_files_are_in_the_order_of_their_numbers_and_end_with_the_release(tmp_path: Path) -> None:
+    names = "x/image/image10.jpg", "x/image/Image2.JPEG", "x/image/image11.jpg", "x/image/mask1.jpg", "x/image3.jpg"
+    told: list[str] = []
+    found = numbered(tree(tmp_path, dict.fromkeys(names, "")), "image", 10, lambda *said: told.append(said[2]))
+    assert {number: file.name for number, file in found.items()} == {2: names[1], 10: names[0]}
+    assert (list(found), told) == ([2, 10], ["junk_file"])
+
+
+def test_number_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    found = tree(tmp_path, {"a/image/image1.jpg": "", "b/image/image01.jpg": ""})
+    with pytest.raises(FormatError, match=r"a/image/image1.jpg and b/image/image01.jpg are two copies of image 1"):
+        numbered(found, "image", 10, lambda *said: None)
+
+
+def test_words_are_joined_on_digits_alone_and_end_with_the_release(tmp_path: Path) -> None:
+    table = raw(tmp_path, "\ufeffId,Categoriy\nImage1, A\nimaeg02,B\nImage2,B\n11,C\n11,D\n".encode())
+    assert words_of(table, 10) == {1: "A", 2: "B"}
 
 
 def test_scan_follows_links_to_files_only(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_bmc_chunks_flat_folders_and_the_mirror_give_the_same_keys(tmp_path: Pat
 def test_bmc_name_that_contradicts_its_folder_makes_no_row(tmp_path: Path) -> None:
     plan = plan_with("bmc", tmp_path, ["jpgs/NGS/NGS_00001.jpg", "jpgs/NGS/NGB_00002.jpg"])
     assert labels(plan) == {"NGS_00001": "NGS"}
-    assert problems(plan) == {"unreadable_annotation": 1}
+    assert problems(plan) == {"contradicting_labels": 1}
 
 
 def test_bmc_test_list_splits_by_name_alone(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_krd_joins_on_digits_and_keeps_to_the_release(tmp_path: Path) -> None:
     plan = plan_with("krd-wbc-cls", tmp_path, files)
     assert labels(plan) == {"image1": "Lymphocyte", "image405": "Basophil", "image99": "Neutrophil"}
     told = sorted((p.reason, p.record) for p in plan.problems)
-    assert told == [("junk_file", "image801"), ("missing_annotation", "image8"), ("missing_image", "Image7")]
+    assert told == [("junk_file", "image801"), ("missing_annotation", "image8"), ("missing_image", "image7")]
 
 
 def test_krd_the_picture_that_comes_twice_is_one_group(tmp_path: Path) -> None:
@@ -343,6 +343,7 @@ def test_apl_aml_picture_under_two_words_makes_no_row(tmp_path: Path) -> None:
     plan = plan_with("apl-aml", tmp_path, files | {"Patient_84/Signed slides/Myelocyte/MY_1.jpg": ""})
     assert list(labels(plan)) == ["Patient_84/Myelocyte/MY_1"]
     assert [p.detail for p in plan.problems] == ["filed under Metamyelocyte and Myelocyte"] * 2
+    assert problems(plan) == {"contradicting_labels": 2}
 
 
 def test_apl_aml_sheet_of_many_cells_is_withheld(tmp_path: Path) -> None:
@@ -465,7 +466,12 @@ def test_c_nmc_rows_and_pictures_that_do_not_meet(tmp_path: Path) -> None:
     files |= {"fold_0/hem/UID_5_1_1_all.bmp": "", "fold_0/all/cell.bmp": ""}
     plan = plan_with("c-nmc-2019", tmp_path, files)
     assert labels(plan) == {"prelim/1": "1"}
-    assert problems(plan) == {"unreadable_annotation": 3, "missing_image": 1, "missing_annotation": 1}
+    assert problems(plan) == {
+        "contradicting_labels": 2,
+        "unreadable_annotation": 1,
+        "missing_image": 1,
+        "missing_annotation": 1,
+    }
 
 
 def test_c_nmc_preliminary_part_without_its_table_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shutil
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import pytest
 from hemadata import sources
 from hemadata.build.rows import RowMaker
 from hemadata.errors import DefectError, LayoutError
+from hemadata.formats.masks import bright, largest, read_grey, read_pixels, upright, without_small
 from hemadata.regions import REGIONS
 from hemadata.sources import anerbc_healthy, malaria_detection_2019
 from hemadata.sources.base import Raw, Ref
-from hemadata.sources.binary_masks import bright, largest, read_grey, read_pixels, upright, without_small
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -199,10 +200,10 @@ def test_krd_picture_without_mask_or_row_is_reported(tmp_path: Path) -> None:
     assert refs == []
     reasons = sorted((problem.record, problem.reason) for problem in raw.problems)
     assert reasons == [
-        ("1", "missing_annotation"),
-        ("2", "missing_image"),
+        ("image1", "missing_annotation"),
         ("image2", "missing_image"),
         ("image3", "missing_annotation"),
+        ("mask2", "missing_image"),
     ]
 
 
@@ -370,6 +371,46 @@ def test_bbbc041_broken_supervisely_page_is_a_defect(tmp_path: Path) -> None:
     (ref,), _ = plan("bbbc041-seg", tmp_path)
     row, found = RowMaker(sources.get("bbbc041-seg"), "header").make(ref)
     assert row is None and [entry.reason for entry in found] == ["unreadable_mask"]
+
+
+def hostile_page(size: dict[str, Any], *bitmaps: dict[str, Any]) -> str:
+    return json.dumps({"size": size, "objects": [{"bitmap": bitmap} for bitmap in bitmaps]})
+
+
+def bitmap(packed: bytes, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    return {"data": base64.b64encode(zlib.compress(packed)).decode(), "origin": origin}
+
+
+SIZE = {"width": 64, "height": 64}
+HOSTILE = {
+    "nested lists": "[" * 200_000,
+    "nested objects": '{"size":' * 100_000,
+    "a number of a million digits": "1" * 1_000_000,
+    "an infinite width": hostile_page({"width": float("inf"), "height": 64}),
+    "a picture of terapixels": hostile_page({"width": 1 << 20, "height": 1 << 20}),
+    "a page longer than any real one": " " * (33 << 20),
+    "a bitmap that unpacks to a gigabyte": hostile_page(SIZE, bitmap(bytes(64 << 20))),
+    "a bitmap larger than its picture": hostile_page(SIZE, bitmap(png(Image.new("L", (20_000, 10_000))))),
+    "a bitmap over the border": hostile_page(SIZE, bitmap(png(Image.new("L", (8, 8), 255)), (60, 0))),
+    "a bitmap before the border": hostile_page(SIZE, bitmap(png(Image.new("L", (8, 8), 255)), (-8, 0))),
+    "a list for the page": "[]",
+    "objects of another kind": '{"size": {"width": 64, "height": 64}, "objects": [[]]}',
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_bbbc041_hostile_supervisely_page_is_a_defect_within_bounds(kind: str, tmp_path: Path) -> None:
+    save(photograph(disc()), tmp_path / "bbbc041-seg/test/img/x.png")
+    page = tmp_path / "bbbc041-seg/test/ann/x.png.json"
+    page.parent.mkdir(parents=True)
+    page.write_text(HOSTILE[kind])
+    (ref,), _ = plan("bbbc041-seg", tmp_path)
+    tracemalloc.start()
+    row, found = RowMaker(sources.get("bbbc041-seg"), "header").make(ref)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert row is None and [entry.reason for entry in found] == ["unreadable_mask"]
+    assert peak < 128 << 20
 
 
 # --- erythrocytesIDB ---

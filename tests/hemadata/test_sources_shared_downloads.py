@@ -12,9 +12,9 @@ from hemadata import sources
 from hemadata.build import Built, Options, build
 from hemadata.errors import FormatError, LayoutError, UnknownLabelError
 from hemadata.formats import voc
+from hemadata.formats.masks import boxes_of
 from hemadata.phantom import jpeg_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref
-from hemadata.sources.binary_masks import boxes_of
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from PIL import Image

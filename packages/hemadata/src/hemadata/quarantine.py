@@ -13,6 +13,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "missing_image": ("lost", "annotation without image"),
     "missing_annotation": ("lost", "image without annotation"),
     "unreadable_annotation": ("lost", "annotation cannot be read"),
+    "contradicting_labels": ("lost", "labels of one image contradict each other"),
     "oversized_image": ("lost", "image has more pixels than allowed"),
     "mask_size": ("lost", "mask of another size"),
     "mask_values": ("lost", "mask holds undeclared values"),

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from hemadata.errors import LayoutError
-from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.formats.rawtree import RawFile, RawTree, unlike
 from hemadata.ontology.normal import normalise
 
 JPEG = (".jpg", ".jpeg")
@@ -61,7 +60,7 @@ def crops(
         if at is not None and name.lower().endswith(endings):
             roots.add(parts[:at])
     if not roots:
-        raise nothing_found(tree, source, f"pictures ({', '.join(endings)}) in class folders {', '.join(classes)}")
+        raise unlike(tree, source, f"pictures ({', '.join(endings)}) in class folders {', '.join(classes)}")
     for file, parts, at in found:
         is_picture = parts[-1].lower().endswith(endings)
         if at is None and is_picture:  # directly in a folder beside the class folders?
@@ -72,6 +71,14 @@ def crops(
             yield Crop(file, parts[at], parts[:at], "/".join(parts[at + 1 :]).rpartition(".")[0])
         else:
             report(file, "", "junk_file", f"not a picture: expected {' or '.join(endings)}")
+
+
+def is_named_after_class(crop: Crop, stem: str, report: Report) -> bool:
+    """Whether a name begins with the class it is filed under, as in NGS_0001; another class is reported."""
+    agrees = stem.partition("_")[0].upper() == crop.label.upper()
+    if not agrees:
+        report(crop.image, stem, "contradicting_labels", f"lies in {crop.label}, but its name says otherwise")
+    return agrees
 
 
 def under(tree: RawTree, folder: str) -> RawTree | None:
@@ -89,14 +96,3 @@ def without(tree: RawTree, *folders: str) -> RawTree:
     unwanted = {normalise(folder) for folder in folders}
     kept = {n: f for n, f in tree.files.items() if unwanted.isdisjoint(map(normalise, n.split("/")[:-1]))}
     return RawTree(tree.root, kept)
-
-
-def nothing_found(tree: RawTree, source: str, expected: str) -> LayoutError:
-    """The error of a tree that has another layout: what was expected, what is there, and where to change it."""
-    tops = sorted(path.name for path in tree.root.iterdir()) if tree.root.is_dir() else []
-    there = (", ".join(tops[:8]) + (", …" if len(tops) > 8 else "")) or "nothing"
-    module = source.replace("-", "_")
-    return LayoutError(
-        f"{tree.root}: expected {expected}; found {there}. Unpack the archive as it is into {tree.root} "
-        f"(hemadata sources show {source}). If a release has another layout, change index() in sources/{module}.py."
-    )

@@ -1,4 +1,4 @@
-"""Images and annotation pages that belong together by name."""
+"""Images that belong together by name with their masks or annotation pages."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
@@ -17,6 +17,31 @@ class Problem(Protocol):
         """Report it."""
 
 
+def is_picture(file: RawFile) -> bool:
+    """Whether the name ends like a picture's."""
+    return file.name.lower().endswith(PICTURES)
+
+
+def pairs(
+    images: Mapping[str, RawFile], partners: Mapping[str, RawFile], problem: Problem, partner: str = "mask"
+) -> Iterator[tuple[str, RawFile, RawFile]]:
+    """Key, image and partner of each pair, in the order of the images; what stands alone is reported.
+
+    Args:
+        images: by key.
+        partners: masks or annotation pages, by key.
+        problem: told of every image and partner that stands alone.
+        partner: what a partner is, for messages.
+    """
+    for key, image in images.items():
+        if (found := partners.get(key)) is not None:
+            yield key, image, found
+        else:
+            problem(image, key, "missing_annotation", f"no {partner} of that name")
+    for key in sorted(partners.keys() - images.keys()):
+        problem(partners[key], key, "missing_image", f"no image of that name for this {partner}")
+
+
 def matched(
     images: Mapping[str, RawFile],
     pages: Mapping[str, RawFile],
@@ -31,15 +56,10 @@ def matched(
         read: parses a page; a `FormatError` of it is reported as `unreadable_annotation`.
         problem: told of every image and page that stands alone, too.
     """
-    for key, image in images.items():
-        if (page := pages.get(key)) is None:
-            problem(image, key, "missing_annotation", "no annotation file of that name")
-            continue
+    for key, image, page in pairs(images, pages, problem, "annotation file"):
         try:
             content = read(page)
         except FormatError as error:
             problem(page, key, "unreadable_annotation", str(error))
             continue
         yield key, image, content
-    for key in sorted(pages.keys() - images.keys()):
-        problem(pages[key], key, "missing_image", "no image of that name")

@@ -10,7 +10,7 @@ from hemadata.errors import LayoutError
 from hemadata.formats import archives
 from hemadata.formats.rawfile import RawFile
 
-__all__ = ["RawFile", "RawTree"]
+__all__ = ["RawFile", "RawTree", "unlike"]
 
 JUNK_FILES = {"thumbs.db", "desktop.ini"}
 JUNK_FOLDERS = {"__macosx"}
@@ -76,6 +76,10 @@ class RawTree:
         match = re.compile("".join(wild.get(char) or re.escape(char) for char in pattern)).fullmatch
         return (file for name, file in self.files.items() if match(name))
 
+    def has_folder(self, folder: str) -> bool:
+        """Whether a file lies below a folder of that name, e.g. `Train/images`, however many folders are around it."""
+        return any(f"/{folder}/" in f"/{name}" for name in self.files)
+
     def get(self, name: str) -> RawFile | None:
         """The file of that relative name, or None."""
         return self.files.get(name)
@@ -93,6 +97,17 @@ class RawTree:
     def _top(self) -> str:
         names = sorted({name.split("/", 1)[0] for name in self.files})
         return (", ".join(names[:5]) + (", …" if len(names) > 5 else "")) or "nothing"
+
+
+def unlike(tree: RawTree, source: str, expected: str) -> LayoutError:
+    """The error of a tree that has another layout: what was expected, what is there, and where to change it."""
+    tops = sorted(path.name for path in tree.root.iterdir()) if tree.root.is_dir() else []
+    there = (", ".join(tops[:8]) + (", …" if len(tops) > 8 else "")) or "nothing"
+    module = source.replace("-", "_")
+    return LayoutError(
+        f"{tree.root}: expected {expected}; found {there}. Put the archive, or what is in it, into {tree.root} "
+        f"(hemadata sources show {source}). If a release has another layout, change index() in sources/{module}.py."
+    )
 
 
 def _walk(folder: str, prefix: str, found: list[RawFile], junk: list[RawFile]) -> None:

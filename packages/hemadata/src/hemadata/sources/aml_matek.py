@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from hemadata.errors import FormatError, UnknownLabelError
-from hemadata.formats.class_folders import crops
+from hemadata.formats.class_folders import crops, is_named_after_class
 from hemadata.labels import LabelMap
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref
@@ -32,8 +32,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     ratings = _ratings(raw)
     for crop in crops(raw.own, raw.facts.name, CODES, raw.problem, (".tiff", ".tif")):
         stem = _plain(crop.image.name)
-        if stem.partition("_")[0].upper() != crop.label.upper():
-            raw.problem(crop.image, stem, "unreadable_annotation", f"lies in {crop.label}, but its name says otherwise")
+        if not is_named_after_class(crop, stem, raw.problem):
             continue
         said = ratings.pop(stem, None)
         yield Ref(stem, crop.image, label_raw=crop.label, about={"ratings": said} if said else {})

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from hemadata.errors import DefectError
+from hemadata.formats.masks import Foreground, Pixels, read_grey, to_mask, without_small
+from hemadata.formats.paired import pairs
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import Foreground, Pixels, pairs, read_grey, to_mask, unlike, without_small
 
 SET = "AneRBC-II"  # AneRBC-I, in the same archive, holds the pictures that the tiles are cut from
 TILE = re.compile(r"(\d{4})_(\d{2})_[ah]")
@@ -31,14 +32,12 @@ def index(raw: Raw) -> Iterator[Ref]:
 
 def index_part(raw: Raw, part: str) -> Iterator[Ref]:
     """One reference per tile of a part, in name order."""
-    if not any(f"{SET}/{part}/{FOLDERS[1]}/" in f"/{name}" for name in raw.own.files):
-        raise unlike(raw, f"{SET}/{part} with the folders {FOLDERS[0]} and {FOLDERS[1]}")
+    if not raw.own.has_folder(f"{SET}/{part}/{FOLDERS[1]}"):
+        raise raw.unlike(f"{SET}/{part} with the folders {FOLDERS[0]} and {FOLDERS[1]}")
     tree = raw.own.find(f"{SET}/{part}").below(f"{SET}/{part}")
     images, masks = ({f.stem: f for f in tree.each(f"{folder}/*.png")} for folder in FOLDERS[:2])
-    for stem, image, mask in pairs(raw, images, masks):
-        tile = TILE.fullmatch(stem)
-        if not tile:
-            raise unlike(raw, f"tiles named 0001_01_a.png (person, tile, a or h) in {part}, but {image.name} is there")
+    for stem, image, mask in pairs(images, masks, raw.problem):
+        tile = raw.named(image, TILE, "0001_01_a.png (person, tile, a or h)")
         # Both parts count their persons from 1: the letter tells them apart.
         yield Ref(stem, image, mask=mask, group=f"{tile[1]}{stem[-2:]}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hemadata.errors import DefectError, FormatError, LayoutError
-from hemadata.formats.class_folders import JPEG, nothing_found
+from hemadata.formats.class_folders import JPEG
 from hemadata.formats.pictures import open_picture
 from hemadata.formats.tables import read_records
 from hemadata.phantom import Smear, jpeg_bytes
@@ -30,7 +30,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     """One reference per labelled cell; the group is the patient. The name's prefix stands beside the folder's word."""
     found = {name: match for name in raw.own.files if (match := SIGNED.fullmatch(name))}
     if not found:
-        raise nothing_found(raw.own, raw.facts.name, "Patient_<n>/Signed slides/<class>/*.jpg")
+        raise raw.unlike("Patient_<n>/Signed slides/<class>/*.jpg")
     patients, nodes, prefixes = _patients(raw), raw.facts.labels, raw.facts.labels_fine
     words: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for match in found.values():
@@ -42,7 +42,7 @@ def index(raw: Raw) -> Iterator[Ref]:
             continue
         filed = words[match["patient"], match["smear"] or "", match["name"]]
         if len(set(filed)) > 1:  # one picture, two words: nobody can tell which is right
-            raw.problem(image, image.stem, "unreadable_annotation", f"filed under {' and '.join(sorted(filed))}")
+            raw.problem(image, image.stem, "contradicting_labels", f"filed under {' and '.join(sorted(filed))}")
             continue
         if DAMAGED.get(image.stem) == int(match["patient"]) and not image.read().endswith(b"\xff\xd9"):
             raw.problem(image, image.stem, "truncated_image", "known to be cut short in the archive")
@@ -121,7 +121,7 @@ def draw(out: Path, n: int, seed: int) -> None:
         data = jpeg_bytes(tiny.single_cell(patient, "smudge_cell").image)[:-200]
         word = {"SMU": "Smudge cells", "LY": "Lymphocyte"}.get(stem.partition("_")[0], "Blast, no lineage spec")
         write(patient, f"Signed slides/{word}", f"{stem}.jpg", data)
-    for number in range(facts.defects["unreadable_annotation"]):
+    for number in range(facts.defects["contradicting_labels"]):
         data = jpeg_bytes(tiny.single_cell(100 + number // 2, "myelocyte").image)
         word = ("Metamyelocyte", "Myelocyte")[number % 2]
         write(40 + number // 8, f"Signed slides/{word}", f"MY_{9100000 + number // 2}.jpg", data)

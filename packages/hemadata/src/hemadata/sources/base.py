@@ -5,15 +5,16 @@
 `draw(out, n, seed)` writes a tiny raw tree in exactly the published layout, declared defects included.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hemadata.errors import InputMissingError
+from hemadata.errors import InputMissingError, LayoutError
 from hemadata.formats.boxes import Attribute, Boxes
-from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.formats.rawtree import RawFile, RawTree, unlike
 from hemadata.labels import LabelMap
 from hemadata.quarantine import Quarantined
 from hemadata.sources.facts import SourceFacts
@@ -70,6 +71,25 @@ class Raw:
 
     def __getitem__(self, folder: str) -> RawTree:
         return self.trees[folder]
+
+    def unlike(self, expected: str) -> LayoutError:
+        """The error for an own tree that fits no known layout."""
+        return unlike(self.own, self.facts.name, expected)
+
+    def named(self, file: RawFile, pattern: re.Pattern[str], example: str) -> re.Match[str]:
+        """The parts of a file's name without ending.
+
+        Args:
+            file: of the own tree.
+            pattern: of all such names.
+            example: one of them, for the message.
+
+        Raises:
+            LayoutError: the name is of another form.
+        """
+        if not (parts := pattern.fullmatch(file.stem)):
+            raise self.unlike(f"names like {example}, but {file.name} is there")
+        return parts
 
     def problem(self, file: RawFile | str, record: str, reason: str, detail: str = "") -> None:
         """Report a file or record that makes no row."""

@@ -11,14 +11,16 @@ import numpy as np
 from PIL import Image
 
 from hemadata.errors import DefectError
+from hemadata.formats.masks import Foreground, read_grey, to_mask, upright
+from hemadata.formats.paired import is_picture, pairs
 from hemadata.formats.pictures import bound, decode, open_picture
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import Foreground, is_image, pairs, read_grey, to_mask, unlike, upright
 
 # Kaggle: original, mask. Authors: Original, Mask, flat. Dataset Ninja: img, and ann with JSON.
 ROLES = {"original": "image", "img": "image", "mask": "mask", "ann": "mask"}
+PAGE_BYTES = 32 << 20  # of a Supervisely page; the largest real one has 190 small bitmaps
 SPLITS = {"train": "train", "test": "test"}  # of the copies; the authors' own archive has none
 
 
@@ -29,16 +31,16 @@ def index(raw: Raw) -> Iterator[Ref]:
     for name, file in raw.own.files.items():
         *folders, last = name.lower().split("/")
         role = ROLES.get(folders[-1]) if folders else None
-        if role is None or not (is_image(file) or last.endswith(".json")):
+        if role is None or not (is_picture(file) or last.endswith(".json")):
             continue
         stem = _stem(file)
         if (first := found[role].setdefault(stem, file)) is not file:
-            raise unlike(raw, f"each picture once; {first.name} and {file.name} are from two copies of the archive")
+            raise raw.unlike(f"each picture once; {first.name} and {file.name} are from two copies of the archive")
         if role == "image":
             split_of[stem] = SPLITS.get(folders[-2]) if len(folders) > 1 else None
     if not found["image"] or not found["mask"]:
-        raise unlike(raw, "folders Original and Mask, or train and test with original and mask, or with img and ann")
-    for stem, image, mask in pairs(raw, found["image"], found["mask"]):
+        raise raw.unlike("folders Original and Mask, or train and test with original and mask, or with img and ann")
+    for stem, image, mask in pairs(found["image"], found["mask"], raw.problem):
         yield Ref(stem, image, mask=mask, group=stem, split_upstream=split_of[stem])
 
 
@@ -63,6 +65,8 @@ def _bitmaps(data: bytes) -> Foreground:
         DefectError: the page is not what it should be.
     """
     try:
+        if len(data) > PAGE_BYTES:
+            raise ValueError(f"{len(data):,} bytes, at most {PAGE_BYTES:,} are read")
         page = json.loads(data)
         width, height = int(page["size"]["width"]), int(page["size"]["height"])
         bound(width, height, "unreadable_mask")
@@ -72,11 +76,13 @@ def _bitmaps(data: bytes) -> Foreground:
             packed = zlib.decompressobj().decompress(
                 base64.b64decode(entry["bitmap"]["data"]), 4 * width * height + 4096
             )
-            cut = np.asarray(decode(open_picture(packed, "unreadable_mask"), "unreadable_mask"))
+            picture, (x, y) = open_picture(packed, "unreadable_mask"), entry["bitmap"]["origin"]
+            if x < 0 or y < 0 or x + picture.width > width or y + picture.height > height:
+                raise ValueError(f"a bitmap of {picture.size} at ({x}, {y}) reaches over the picture")
+            cut = np.asarray(decode(picture, "unreadable_mask"))
             cut = cut[..., -1] if cut.ndim == 3 else cut  # the last channel is the alpha
-            x, y = entry["bitmap"]["origin"]
             cells[y : y + cut.shape[0], x : x + cut.shape[1]] |= cut > 0
-    except (ValueError, KeyError, TypeError, OSError, zlib.error) as error:
+    except (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError, zlib.error) as error:
         raise DefectError("unreadable_mask", f"not a Supervisely page with bitmaps ({error})") from error
     return cells
 

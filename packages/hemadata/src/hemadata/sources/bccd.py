@@ -21,7 +21,7 @@ Boxed = tuple[str, tuple[int, int, int, int]]
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per image, in name order; ImageSets may be missing in a copy."""
     if roboflow.is_export(raw.own):
-        if any("/JPEGImages/" in f"/{name}" for name in raw.own.files):
+        if raw.own.has_folder("JPEGImages"):
             raise LayoutError(
                 f"{raw.own.root}: holds the archive and a Roboflow export of the same pictures. Keep one."
             )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemadata.formats.class_folders import crops
+from hemadata.formats.class_folders import crops, is_named_after_class
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -27,8 +27,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     test = _test_list(raw)
     for crop in crops(raw.own, raw.facts.name, CODES, raw.problem):
         stem = crop.image.stem
-        if stem.partition("_")[0].upper() != crop.label.upper():
-            raw.problem(crop.image, stem, "unreadable_annotation", f"lies in {crop.label}, but its name says otherwise")
+        if not is_named_after_class(crop, stem, raw.problem):
             continue
         split = ("test" if stem in test else "train") if test else None
         yield Ref(stem, crop.image, label_raw=crop.label, split_upstream=split)

@@ -9,7 +9,6 @@ from typing import Any
 from PIL import Image
 
 from hemadata.errors import LayoutError
-from hemadata.formats.class_folders import nothing_found
 from hemadata.formats.rawtree import RawFile
 from hemadata.formats.tables import read_records
 from hemadata.phantom import Smear, bmp_bytes
@@ -27,7 +26,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     """One reference per cell; groups are subjects. The final part is a test set whose labels were never published."""
     pictures = {name: file for name, file in raw.own.files.items() if name.lower().endswith(".bmp")}
     if not pictures:
-        raise nothing_found(raw.own, raw.facts.name, f"C-NMC_training_data, {PRELIMINARY} or {FINAL} with .bmp files")
+        raise raw.unlike(f"C-NMC_training_data, {PRELIMINARY} or {FINAL} with .bmp files")
     preliminary: dict[str, list[RawFile]] = defaultdict(list)
     for name, image in pictures.items():
         if PRELIMINARY.lower() in name.lower():
@@ -44,7 +43,7 @@ def index(raw: Raw) -> Iterator[Ref]:
 def _training(raw: Raw, name: str, image: RawFile, match: re.Match[str]) -> Iterator[Ref]:
     fold, folder, label = FOLD.search(name), name.rpartition("/")[0].rpartition("/")[2], match["label"].lower()
     if folder.lower() in DIAGNOSES and folder.lower() != label:
-        raw.problem(image, image.stem, "unreadable_annotation", f"lies in {folder}, but its name says {label}")
+        raw.problem(image, image.stem, "contradicting_labels", f"lies in {folder}, but its name says {label}")
         return
     key = f"{fold[1].lower() if fold else 'train'}/{image.stem}"
     yield Ref(key, image, label_raw=label, split_upstream="train", split_paper="train", **_subject(match, label))
@@ -66,7 +65,8 @@ def _preliminary(raw: Raw, pictures: dict[str, list[RawFile]]) -> Iterator[Ref]:
         if not images:
             raw.problem(table, row["new_names"], "missing_image", f"no {name} in {PRELIMINARY}")
         elif match is None or match["label"].lower() != LABELS.get(label, match["label"].lower()):
-            raw.problem(table, name, "unreadable_annotation", f"label {label}, but Patient_ID is {row['Patient_ID']}")
+            reason = "unreadable_annotation" if match is None else "contradicting_labels"
+            raw.problem(table, name, reason, f"label {label}, but Patient_ID is {row['Patient_ID']}")
         else:
             about = _subject(match, LABELS.get(label, ""))
             for image in images:  # two of them are two copies of the part, which the engine refuses

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hemadata.formats.masks import bright, read_grey, to_mask, upright
+from hemadata.formats.paired import is_picture, pairs
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import bright, is_image, pairs, read_grey, to_mask, unlike, upright
 
 # Word in a folder's name -> label; "border" stands before "oval", because borderline ovalocytes have both.
 LABELS = {
@@ -36,7 +37,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     label_of: dict[str, str] = {}
     for name, file in raw.own.files.items():
         places = [*reversed(name.lower().split("/")[:-1]), _archive(file)]
-        if not is_image(file) or any(FIELDS in place for place in places):
+        if not is_picture(file) or any(FIELDS in place for place in places):
             continue
         # The deepest folder that says what the pictures are, and the deepest that says their shape.
         kind = next((kind for place in places for kind in KINDS if kind in place), None)
@@ -45,14 +46,14 @@ def index(raw: Raw) -> Iterator[Ref]:
             raw.problem(file, "", "junk_file", "in no folder of crops or masks")
             continue
         if kind is None or label is None:
-            raise unlike(raw, f"Cropped images/<shape>/*.png and Masks/<shape>/*.png, but {name} is there")
+            raise raw.unlike(f"Cropped images/<shape>/*.png and Masks/<shape>/*.png, but {name} is there")
         key = f"{label}/{file.stem}"
         if (first := found[kind].setdefault(key, file)) is not file:
-            raise unlike(raw, f"each cell once; {first.name} and {name} are from two releases")
+            raise raw.unlike(f"each cell once; {first.name} and {name} are from two releases")
         label_of[key] = label
     if not found["crop"] or not found["mask"]:
-        raise unlike(raw, "Cropped images/<shape>/*.png and Masks/<shape>/*.png")
-    for key, image, mask in pairs(raw, found["crop"], found["mask"]):
+        raise raw.unlike("Cropped images/<shape>/*.png and Masks/<shape>/*.png")
+    for key, image, mask in pairs(found["crop"], found["mask"], raw.problem):
         # 326Slide 1 (142,886,44,953,93): slide, patch, and two corners, not x, y, width, height
         slide = SLIDE.search(image.stem)
         group = f"slide {int(slide[1])}" if slide else "slide unknown"

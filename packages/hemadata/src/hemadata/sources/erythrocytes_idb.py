@@ -10,10 +10,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from hemadata.errors import DefectError
+from hemadata.formats.masks import Foreground, read_grey, read_pixels
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Field, Smear, jpeg_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import Foreground, read_grey, read_pixels, unlike
 
 SMEAR = re.compile(r"(?:.*/)?(\d{1,2})erythrocytesIDB2/([^/]+)\.jpe?g", re.IGNORECASE)
 # Mask file -> value in the joined mask. Later ones win where blurred borders overlap.
@@ -50,9 +50,9 @@ def index(raw: Raw) -> Iterator[Ref]:
         if hit := SMEAR.fullmatch(name):
             known = smears[int(hit[1])]
             if known.setdefault(hit[2].lower(), file) is not file:
-                raise unlike(raw, f"each smear once; {name} and {known[hit[2].lower()].name} are two copies")
+                raise raw.unlike(f"each smear once; {name} and {known[hit[2].lower()].name} are two copies")
     if not smears:
-        raise unlike(raw, "folders 01erythrocytesIDB2 to 50erythrocytesIDB2 with source.jpg and mask.jpg")
+        raise raw.unlike("folders 01erythrocytesIDB2 to 50erythrocytesIDB2 with source.jpg and mask.jpg")
     for number, files in sorted(smears.items()):
         key = f"{number:02d}erythrocytesIDB2"
         masks = {name: files[name] for name in VALUES if name in files}

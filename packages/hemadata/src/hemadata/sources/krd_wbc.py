@@ -1,20 +1,20 @@
 """KRD-WBC: numbered JPEG pictures, a lossy JPEG mask for each, and a table of cell types."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from hemadata.errors import FormatError
+from hemadata.formats.masks import largest, read_grey, to_mask
+from hemadata.formats.numbered import numbered, words_of
 from hemadata.formats.rawfile import RawFile
-from hemadata.formats.tables import read_csv
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import largest, pairs, read_grey, to_mask, unlike
 
 TABLE = "class labels.csv"
+TABLES = re.compile(r"(?:.*/)?class[ _-]*labels?\.csv", re.IGNORECASE)
 LAST = 600  # numbers beyond are somebody's augmented copies, not the release
 SAME = {202: 200}  # image202 is image200, pixel for pixel
 KINDS = ("Lymphocyte", "Neutrophil", "Monocyte", "Eosinophil", "Basophil")
@@ -23,52 +23,46 @@ ODD_IDS = {2: "image", 4: "Imaeg"}  # how the phantom spells some ids; the archi
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture; pictures, masks and table rows are joined on the number alone."""
-    images, masks = _numbered(raw, "image"), _numbered(raw, "mask")
-    if not images or not masks:
-        raise unlike(raw, "Dataset/image/image<n>.jpg and Dataset/mask/mask<n>.jpg")
-    tables = [file for name, file in raw.own.files.items() if name.rpartition("/")[2].lower() == TABLE]
-    if len(tables) != 1:
-        raise unlike(raw, f'one "{TABLE}" beside the folder Dataset, {len(tables)} are there, among other files')
-    kinds = dict(_kinds(tables[0]))
-    for number, image, mask in pairs(raw, images, masks):
-        if number not in kinds:
-            raw.problem(image, image.stem, "missing_annotation", f"no row in {TABLE}")
-            continue
-        group = f"image{SAME.get(int(number), number)}"
-        yield Ref(f"image{number}", image, mask=mask, label_raw=kinds[number], group=group)
-    for number in kinds.keys() - images.keys():
-        if int(number) <= LAST:
-            raw.problem(tables[0], f"image{number}", "missing_image", f"no picture image{number}.jpg")
+    masks = numbered(raw.own, "mask", LAST, raw.problem)
+    if not masks:
+        raise raw.unlike("Dataset/image/image<n>.jpg and Dataset/mask/mask<n>.jpg")
+    images = pictures(raw)
+    for number, ref in labelled(raw, images):
+        if number in masks:
+            ref.mask = masks[number]
+            yield ref
+        else:
+            raw.problem(ref.image, ref.key, "missing_annotation", "no mask of that number")
+    for number in masks.keys() - images.keys():
+        raw.problem(masks[number], f"mask{number}", "missing_image", "no picture of that number")
+
+
+def pictures(raw: Raw) -> dict[int, RawFile]:
+    """Number -> picture of the release."""
+    return numbered(raw.own, "image", LAST, raw.problem)
+
+
+def labelled(raw: Raw, images: Mapping[int, RawFile]) -> Iterator[tuple[int, Ref]]:
+    """Number and reference of each picture with a row in the table; the group is the picture."""
+    tables = [file for name, file in raw.own.files.items() if TABLES.fullmatch(name)]
+    if len(tables) != 1 or not images:
+        found = f"{len(tables)} such tables and {len(images)} pictures"
+        raise raw.unlike(f'Dataset/image/image<n>.jpg and one "{TABLE}" ({found} are there)')
+    words = words_of(tables[0], LAST)
+    for number, image in images.items():
+        key = f"image{number}"
+        if number in words:
+            yield number, Ref(key, image, label_raw=words[number], group=f"image{SAME.get(number, number)}")
+        else:
+            raw.problem(image, key, "missing_annotation", f"no row in {tables[0].name}")
+    for number in sorted(words.keys() - images.keys()):
+        raw.problem(tables[0], f"image{number}", "missing_image", f"no picture image{number}.jpg")
 
 
 def load(ref: Ref) -> Sample:
     """The cell is what is brighter than 127, without specks: every mask holds one cell, blurred by JPEG."""
     assert ref.mask
     return Sample(ref.image.read(), to_mask(largest(read_grey(ref.mask.read()) > 127)))
-
-
-def _numbered(raw: Raw, word: str) -> dict[str, RawFile]:
-    """Number -> file `<word>/<word><number>.jpg`, in the order of the numbers."""
-    match = re.compile(rf"(?:.*/)?{word}/{word}(\d+)\.jpe?g", re.IGNORECASE).fullmatch
-    found: dict[int, RawFile] = {}
-    for name, file in raw.own.files.items():
-        if hit := match(name):
-            number = int(hit[1])
-            if number > LAST:
-                raw.problem(file, "", "junk_file", f"the release ends at {LAST}")
-            elif number in found:
-                raise unlike(raw, f"one {word}{number}.jpg; {found[number].name} and {name} are two copies")
-            else:
-                found[number] = file
-    return {str(number): found[number] for number in sorted(found)}
-
-
-def _kinds(table: RawFile) -> Iterator[tuple[str, str]]:
-    for name, kind in read_csv(table, columns=2):
-        digits = re.search(r"\d+", name)
-        if not digits:
-            raise FormatError(f'{table.name}: the id "{name}" has no number; expected Image1, Image2, …')
-        yield str(int(digits[0])), kind
 
 
 def draw(out: Path, n: int, seed: int) -> None:

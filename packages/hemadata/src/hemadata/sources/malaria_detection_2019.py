@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hemadata.formats.masks import Foreground, Pixels, read_grey, to_mask
+from hemadata.formats.paired import pairs
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import Foreground, Pixels, pairs, read_grey, to_mask, unlike
 
 IMAGES, MASKS, SUFFIX = "Giemsa stained images", "Ground truth images", "_GT"
 # Trip 017 Day 1 19-10-05 Image 14 add_1: tile 1 of 16 of a photograph taken on trip 17
@@ -19,14 +20,12 @@ LOSSY = 0.001  # of the pixels between black and white: more, and the file was e
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per tile; groups are trips: a trip holds whole photographs, and about one patient."""
-    if not all(any(f"/{folder}/" in f"/{name}" for name in raw.own.files) for folder in (IMAGES, MASKS)):
-        raise unlike(raw, f'the folders "{IMAGES}" and "{MASKS}"')
+    if not all(raw.own.has_folder(folder) for folder in (IMAGES, MASKS)):
+        raise raw.unlike(f'the folders "{IMAGES}" and "{MASKS}"')
     images = {file.stem: file for file in raw.own.find(IMAGES).each(f"{IMAGES}/*.png")}
     masks = {file.stem.removesuffix(SUFFIX): file for file in raw.own.find(MASKS).each(f"{MASKS}/*.png")}
-    for stem, image, mask in pairs(raw, images, masks):
-        tile = TILE.fullmatch(stem)
-        if not tile:
-            raise unlike(raw, f"names like Trip 017 Day 1 19-10-05 Image 14 add_1.png, but {image.name} is there")
+    for stem, image, mask in pairs(images, masks, raw.problem):
+        tile = raw.named(image, TILE, "Trip 017 Day 1 19-10-05 Image 14 add_1.png")
         yield Ref(stem, image, mask=mask, group=f"trip {tile['trip']}")
 
 

@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hemadata.formats.masks import Foreground, read_pixels, to_mask, upright, without_small
+from hemadata.formats.paired import is_picture, pairs
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import (
-    Foreground,
-    is_image,
-    pairs,
-    read_pixels,
-    to_mask,
-    unlike,
-    upright,
-    without_small,
-)
 
 SPECIES = ("Falciparum", "Malariae", "Ovale", "Vivax")
 RED, GREEN = 70, 110  # from here on a pixel is parasite; blue is free
@@ -32,7 +24,7 @@ ODD_NAME, WITHOUT_MASK = "1701151546-0008-R-T", "1701151546-0013-R_T"
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture, species by species; groups are slides."""
     for species, images, masks in parts(raw):
-        for stem, image, mask in pairs(raw, images, masks):
+        for stem, image, mask in pairs(images, masks, raw.problem):
             yield refer(species, stem, image, mask=mask)
 
 
@@ -42,15 +34,15 @@ def parts(raw: Raw) -> Iterator[tuple[str, dict[str, RawFile], dict[str, RawFile
     Raises:
         LayoutError: no species is there, or a name comes twice.
     """
-    present = [one for one in SPECIES if any(f"/{one}/img/" in f"/{name}" for name in raw.own.files)]
+    present = [one for one in SPECIES if raw.own.has_folder(f"{one}/img")]
     if not present:
-        raise unlike(raw, f"the folders {', '.join(SPECIES)}, each with img and gt")
+        raise raw.unlike(f"the folders {', '.join(SPECIES)}, each with img and gt")
     for species in present:
         tree = raw.own.find(f"{species}/img").below(species)
-        images, masks = ([f for f in tree.each(f"{part}/*") if is_image(f)] for part in ("img", "gt"))
+        images, masks = ([f for f in tree.each(f"{part}/*") if is_picture(f)] for part in ("img", "gt"))
         partners = _by_image(images, masks)
         if len({f.stem for f in images}) < len(images) or len(partners) < len(masks):
-            raise unlike(raw, f"one file per name in {species}/img and {species}/gt, but two commits are mixed there")
+            raise raw.unlike(f"one file per name in {species}/img and {species}/gt, but two commits are mixed there")
         yield species, {f.stem: f for f in images}, partners
 
 

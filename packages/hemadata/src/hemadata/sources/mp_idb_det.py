@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from hemadata.errors import DefectError, FormatError
 from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.masks import boxes_of
+from hemadata.formats.paired import pairs
 from hemadata.formats.pictures import open_picture
 from hemadata.formats.rawfile import RawFile
 from hemadata.formats.tables import read_csv
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import boxes_of, pairs, unlike
 from hemadata.sources.mp_idb import HEADER, SPECK, TABLE, draw, number_of, parasites_of, parts, refer
 
 __all__ = ["draw", "index", "load"]
@@ -26,7 +27,7 @@ def index(raw: Raw) -> Iterator[Ref]:
         if species == LISTED:
             yield from _listed(raw, images)
             continue
-        for stem, image, mask in pairs(raw, images, masks):
+        for stem, image, mask in pairs(images, masks, raw.problem):
             yield refer(species, stem, image, mask=mask, split_paper=PAPER)
 
 
@@ -57,7 +58,7 @@ def _listed(raw: Raw, images: dict[str, RawFile]) -> Iterator[Ref]:
     """Pictures of the species with a table, joined to its rows by slide and number."""
     tables = [file for name, file in raw.own.files.items() if name.rpartition("/")[2] == TABLE]
     if len(tables) != 1:
-        raise unlike(raw, f"one {TABLE} beside {LISTED}/img, {len(tables)} are there, among other files")
+        raise raw.unlike(f"one {TABLE} beside {LISTED}/img, {len(tables)} are there, among other files")
     boxes = read_table(tables[0])
     for stem, image in images.items():
         if found := boxes.pop(number_of(stem), None):

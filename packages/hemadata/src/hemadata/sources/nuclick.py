@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 from hemadata.errors import DefectError
+from hemadata.formats.masks import Foreground, read_pixels, to_mask
+from hemadata.formats.paired import pairs
 from hemadata.formats.rawfile import RawFile
 from hemadata.phantom import Field, Smear, png_bytes
 from hemadata.sources.base import Raw, Ref, Sample
-from hemadata.sources.binary_masks import Foreground, pairs, read_pixels, to_mask, unlike
 
 SUFFIX = "_mask"
 UPSTREAM = {"Train": "train", "Validation": "validation"}
@@ -24,9 +25,9 @@ class InvertedRef(Ref):
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per pair; some masks of Train are opened, because no single file tells whether 0 is ground."""
-    present = [part for part in UPSTREAM if any(f"/{part}/masks/" in f"/{name}" for name in raw.own.files)]
+    present = [part for part in UPSTREAM if raw.own.has_folder(f"{part}/masks")]
     if "Train" not in present:
-        raise unlike(raw, "Train/images and Train/masks, Validation/images and Validation/masks, with PNG files")
+        raise raw.unlike("Train/images and Train/masks, Validation/images and Validation/masks, with PNG files")
     parts = {part: list(_pairs(raw, part)) for part in present}
     kind = InvertedRef if _is_inverted([mask for _, _, mask in parts["Train"]]) else Ref
     for part, found in parts.items():
@@ -46,7 +47,7 @@ def _pairs(raw: Raw, part: str) -> Iterator[tuple[str, RawFile, RawFile]]:
     tree = raw.own.find(f"{part}/masks").below(part)
     images = {file.stem: file for file in tree.each("images/*.png")}
     masks = {file.stem.removesuffix(SUFFIX): file for file in tree.each("masks/*.png")}
-    return pairs(raw, images, masks)
+    return pairs(images, masks, raw.problem)
 
 
 def _is_inverted(masks: Sequence[RawFile]) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemadata.formats.class_folders import crops, nothing_found
+from hemadata.formats.class_folders import crops
 from hemadata.formats.paired import PICTURES
 from hemadata.ontology.normal import normalise
 from hemadata.phantom import GIEMSA, Smear, jpeg_bytes
@@ -31,7 +31,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     words = {name.partition("_")[0].lower().rstrip("s") for name in FOLDERS}
     classes = [folder for folder in folders if normalise(folder).partition(" ")[0].rstrip("s") in words]
     if not classes:
-        raise nothing_found(raw.own, raw.facts.name, f"pictures in class folders {', '.join(FOLDERS)}")
+        raise raw.unlike(f"pictures in class folders {', '.join(FOLDERS)}")
     for crop in crops(raw.own, raw.facts.name, classes, raw.problem, PICTURES):
         shown = MAGNIFICATION.search(normalise(crop.label))
         about = {"magnification": f"{shown[1]}x in all"} if shown else {}

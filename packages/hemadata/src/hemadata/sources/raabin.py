@@ -16,7 +16,7 @@ CLASSES = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per crop, in folder order; groups are films."""
-    present = [part for part in SPLITS if any(f"/{part}/" in f"/{name}" for name in raw.own.files)]
+    present = [part for part in SPLITS if raw.own.has_folder(part)]
     if not present:
         raise LayoutError(f"{raw.own.root}: expected the folders Train, TestA and TestB with class folders in them.")
     for part in present:

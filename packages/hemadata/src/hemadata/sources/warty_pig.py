@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemadata.formats.class_folders import crops, nothing_found, under, without
+from hemadata.formats.class_folders import crops, under, without
 from hemadata.ontology.normal import normalise
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
@@ -15,7 +15,7 @@ CLASSES = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per crop. Augmented pictures are made from the crops, so they would leak from split to split."""
     if raw.own.files and all(name.endswith(".parquet") for name in raw.own.files):
-        raise nothing_found(raw.own, raw.facts.name, f"the folder {TOP} with .jpg files, not a parquet mirror")
+        raise raw.unlike(f"the folder {TOP} with .jpg files, not a parquet mirror")
     tree = under(raw.own, TOP) or without(raw.own, AUGMENTED, "Augmented", FIELDS)
     for crop in crops(tree, raw.facts.name, CLASSES, raw.problem):
         parts = [normalise(part) for part in crop.above]

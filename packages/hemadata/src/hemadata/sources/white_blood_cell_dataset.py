@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hemadata.formats.paired import pairs
 from hemadata.phantom import Smear, jpeg_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -15,18 +16,10 @@ IMAGES, MASKS = "BloodImageSetS6NucSeg", "BloodImageSetS6NucSeg_masks"
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per pair, in name order; a picture or mask that stands alone is reported."""
     # Each archive has one top folder of its own name; unpacked into such a folder, it is doubled.
-    images = {
-        file.stem: file for file in raw.own.find(IMAGES).below(IMAGES).files.values() if file.name.endswith(".jpg")
-    }
-    masks = {file.stem: file for file in raw.own.find(MASKS).below(MASKS).files.values() if file.name.endswith(".png")}
-    for stem, image in images.items():
-        if stem in masks:
-            yield Ref(stem, image, mask=masks[stem], group=stem)
-        else:
-            raw.problem(image, stem, "missing_annotation", f"no mask {stem}.png")
-    for stem, mask in masks.items():
-        if stem not in images:
-            raw.problem(mask, stem, "missing_image", f"no image {stem}.jpg")
+    images = {file.stem: file for file in raw.own.find(IMAGES).below(IMAGES).each("*.jpg")}
+    masks = {file.stem: file for file in raw.own.find(MASKS).below(MASKS).each("*.png")}
+    for stem, image, mask in pairs(images, masks, raw.problem):
+        yield Ref(stem, image, mask=mask, group=stem)
 
 
 def draw(out: Path, n: int, seed: int) -> None:

@@ -1,52 +1,16 @@
-"""What readers of binary masks share: pairs by name, pixels of any encoding, polarity, connected components."""
+"""Masks of two kinds of pixels: values in any encoding, polarity, connected components."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hemadata.errors import LayoutError
 from hemadata.formats.pictures import decode, open_picture, png_of
-from hemadata.formats.rawfile import RawFile
 from hemadata.geometry import XYWH
-from hemadata.sources.base import Raw
 
 Foreground = npt.NDArray[np.bool_]  # [H, W]
 Pixels = npt.NDArray[Any]  # [H, W] or [H, W, 3]
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-
-
-def is_image(file: RawFile) -> bool:
-    """Whether the name ends like a picture's."""
-    return file.name.lower().endswith(IMAGE_ENDINGS)
-
-
-def pairs(
-    raw: Raw, images: Mapping[str, RawFile], masks: Mapping[str, RawFile]
-) -> Iterator[tuple[str, RawFile, RawFile]]:
-    """Name, image and mask of every pair, in the order of the images; what stands alone is reported."""
-    for name, image in images.items():
-        if name in masks:
-            yield name, image, masks[name]
-        else:
-            raw.problem(image, name, "missing_annotation", "no mask of that name")
-    for name, mask in masks.items():
-        if name not in images:
-            raw.problem(mask, name, "missing_image", "a mask without an image of that name")
-
-
-def unlike(raw: Raw, expected: str) -> LayoutError:
-    """The error for a tree that fits no known layout; it names the file to change."""
-    tops = sorted({name.split("/", 1)[0] for name in raw.own.files})
-    found = ", ".join(tops[:5]) + (", …" if len(tops) > 5 else "") if tops else "nothing"
-    module = f"packages/hemadata/src/hemadata/sources/{raw.facts.name.replace('-', '_')}.py"
-    return LayoutError(
-        f"{raw.own.root}: expected {expected}; found {found}. Put the archive, or what is in it, there. "
-        f"If the release has another layout, change index() in {module}."
-    )
 
 
 def read_pixels(data: bytes, reason: str = "unreadable_mask", in_colour: bool = False) -> Pixels:
