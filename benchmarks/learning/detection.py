@@ -4,7 +4,7 @@ from hemamodel.evaluate.run import evaluate
 
 from learning.common import VISION, Bench, Clock, Row
 
-SIZE, EPOCHS, IMAGES = 320, 400, 8
+SIZE, EPOCHS, IMAGES = 256, 250, 8
 SETTINGS = (
     "data.train={detection: {bccd: 1}}",
     f"trainable={VISION}",

@@ -81,7 +81,8 @@ def eight(bench: Bench) -> tuple[Path, str]:
     if not path.exists():
         from hemadata.build import Options, build
 
-        for result in build([SOURCE], [raw, bench.raw], path, Options(jobs=1)):
+        # With wbcatt, the anchor of the split, beside them: they stay on the side of it that they are on.
+        for result in build(["wbcatt", SOURCE], [raw, bench.raw], path, Options(jobs=1)):
             if result.error:
                 raise result.error
     return path, question

@@ -24,7 +24,7 @@ from hemamodel.data import (
     evaluation_loader,
     training_loader,
 )
-from hemamodel.data.records import Reader
+from hemamodel.data.records import PARTLY, Reader
 from PIL import Image
 from torch import Tensor
 
@@ -73,8 +73,13 @@ def test_detection_samples_say_what_the_corpus_says(corpus: Corpus) -> None:
         assert sample["labels"].tolist() == expected
         assert sample["attributes"].unique().tolist() == [IGNORE]  # BCCD rates no morphology
         assert tuple(sample["image"].shape[-2:]) == sample["original_size"]
-        # BCCD annotates white cells (24) and platelets (21) exhaustively, red cells (23) not; 0 is background.
-        assert sample["annotated"].nonzero().flatten().tolist() == [0, 21, 24]
+        # BCCD annotates white cells (24) and platelets (21) exhaustively, red cells (23) in part; 0 is background.
+        assert {int(n): sample["annotated"][n] for n in sample["annotated"].nonzero()} == {
+            0: 1,
+            21: 1,
+            24: 1,
+            23: PARTLY,
+        }
         assert sample["prompt"] == "This image is for the detection of Normal of cells."
 
 
@@ -112,8 +117,11 @@ def test_attributes_of_leukemiaattri_reach_the_sample_beside_their_boxes(tmp_pat
 
 def test_a_source_that_does_not_say_annotates_the_classes_that_it_has(corpus: Corpus) -> None:
     reader = Reader(corpus, "detection", None)
-    assert reader._annotated("m5", None, [17, 18]) == [0, 17, 18]
-    assert reader._annotated("bccd", ["platelet", "smudge_cell"], [23]) == [0, 21]
+    assert reader._annotated("m5", None, [17, 18], []) == {0: 1, 17: 1, 18: 1}
+    assert reader._annotated("bccd", ["platelet", "smudge_cell"], [23], []) == {0: 1, 21: 1}
+    assert reader._annotated("bccd", ["platelet"], [23], [21, 23]) == {0: 1, 21: 1, 23: PARTLY}, (
+        "some of many are boxed"
+    )
 
 
 def test_masks_hold_the_foreground_of_the_source_or_the_regions_asked_for(corpus: Corpus) -> None:

@@ -73,7 +73,7 @@ def test_detection_terms_equal_the_slow_loop(random: torch.Generator) -> None:
         [torch.tensor([0, 2]), torch.zeros(0, dtype=torch.long)],
         [some_boxes(2, random), torch.zeros(0, 4)],
     )
-    annotated = torch.tensor([[True, False, False], [False, True, True]])
+    annotated = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]])
     pairs = [match(logits[b], boxes[b], labels[b], targets[b]) for b in range(2)]
     terms = detection_loss(logits, boxes, labels, targets, annotated, pairs, 2.0)
     of_query = {int(q): int(t) for q, t in zip(*pairs[0], strict=True)}
@@ -83,7 +83,8 @@ def test_detection_terms_equal_the_slow_loop(random: torch.Generator) -> None:
         if annotated[b, c] or own:
             p = sigmoid(float(logits[b, q, c]))
             right = p if own else 1 - p
-            expected["class"] += (0.25 if own else 0.75) * (1 - right) ** 2 * -math.log(right) / 2
+            weight = 0.25 if own else 0.75 * float(annotated[b, c])
+            expected["class"] += weight * (1 - right) ** 2 * -math.log(right) / 2
     for q, t in of_query.items():
         expected["box"] += float((boxes[0, q] - targets[0][t]).abs().sum()) / 2
         expected["overlap"] += (1 - overlap(boxes[0, q].tolist(), targets[0][t].tolist())) / 2
@@ -93,7 +94,7 @@ def test_detection_terms_equal_the_slow_loop(random: torch.Generator) -> None:
 def test_class_that_nobody_annotates_gets_no_gradient(random: torch.Generator) -> None:
     logits = torch.randn(1, 4, 3, generator=random, requires_grad=True)
     boxes = some_boxes(4, random).float()[None]
-    annotated = torch.tensor([[True, False, True]])
+    annotated = torch.tensor([[1.0, 0.0, 1.0]])
     pairs = [match(logits[0], boxes[0], torch.tensor([2]), boxes[0, :1])]
     detection_loss(logits, boxes, [torch.tensor([2])], [boxes[0, :1]], annotated, pairs, 1.0)["class"].backward()
     assert logits.grad is not None

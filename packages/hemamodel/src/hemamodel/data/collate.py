@@ -30,8 +30,8 @@ class Batch:
         boxes: B tensors [n, 4]: centre x, centre y, width, height as parts of the unpadded image, detection.
         box_labels: B tensors long [n].
         box_attributes: B tensors long [n, A], -100 where nobody rated.
-        classes_annotated: bool [B, classes], True where the source annotates a class exhaustively. Elsewhere a missing
-            box is no negative, and the class loss leaves the class out except for its own boxes.
+        classes_annotated: float [B, classes], what a place without a box says of a class: 1 where the source annotates
+            the class exhaustively, `records.PARTLY` where the image boxes some of many, 0 where nothing is known.
         masks: float32 [B, K, H, W] of 0 and 1, segmentation; 0 where padded.
         answers: text that comes out, vqa and mlm.
     """

@@ -23,7 +23,7 @@ class CorpusDataset(Dataset[Sample]):
 
     A sample holds `task, source, sample_id, prompt`, `image` uint8 [3, H, W] (float32 after a transform),
     `original_size` (H, W) of the stored image, and
-    detection: `boxes` [n, 4] x1 y1 x2 y2 in pixels, `labels` [n], `attributes` [n, 6], `annotated` bool [classes];
+    detection: `boxes` [n, 4] x1 y1 x2 y2 in pixels, `labels` [n], `attributes` [n, 6], `annotated` float [classes];
     segmentation: `mask` uint8 [K, H, W]; classification: `label` int; vqa, mlm: `answer`, the text to generate.
 
     Args:
@@ -119,7 +119,7 @@ class CorpusDataset(Dataset[Sample]):
             )
             sample["labels"] = torch.from_numpy(record["labels"])
             sample["attributes"] = torch.from_numpy(record["attributes"])
-            sample["annotated"] = decode.one_hot(record["annotated"], self.classes)
+            sample["annotated"] = decode.dense(record["annotated"], self.classes)
         elif self.task == "segmentation":
             data = self.corpus.mask(name)
             assert data is not None  # the reader has left out images without mask

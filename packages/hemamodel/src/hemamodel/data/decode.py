@@ -1,6 +1,6 @@
 """From the bytes of a corpus to tensors, in the frame that boxes and masks are in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -33,8 +33,9 @@ def mask(data: bytes, foreground: Sequence[Sequence[int]]) -> tv_tensors.Mask:
     return tv_tensors.Mask(torch.from_numpy(np.stack(channels).astype(np.uint8)))
 
 
-def one_hot(ids: Sequence[int], classes: int) -> Tensor:
-    """Class ids -> bool [classes]."""
-    chosen = torch.zeros(classes, dtype=torch.bool)
-    chosen[list(ids)] = True
-    return chosen
+def dense(values: Mapping[int, float], classes: int) -> Tensor:
+    """Class -> value, as float32 [classes], 0 elsewhere."""
+    row = torch.zeros(classes)
+    for number, value in values.items():
+        row[number] = value
+    return row

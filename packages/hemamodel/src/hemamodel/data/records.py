@@ -26,6 +26,10 @@ MORPHOLOGY = (
 VOCABULARY = "leukemiaattri"
 VIEWS = {"classification": "uni_hema_45", "detection": "uni_hema_det_30"}
 
+# Of a class that an image boxes in part, a place without a box is probably, not surely, a place without the class.
+# Without any weight nothing would tell the model where such a class is not, and it would see it everywhere.
+PARTLY = 0.5
+
 _ALWAYS = ("sample_id", "source", "width", "height", "disease")
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "classification": ("label", "label_raw"),
@@ -69,7 +73,7 @@ class Reader:
             # A source that does not say what it annotates whole is taken to annotate the classes that it has.
             seen = sorted({int(each) for record in records for each in record["labels"]})
             for record in records:
-                record["annotated"] = self._annotated(source, record.pop("classes_annotated"), seen)
+                record["annotated"] = self._annotated(source, record.pop("classes_annotated"), seen, record["labels"])
         return records
 
     def _classification(self, row: Mapping[str, Any]) -> Iterator[Record]:
@@ -133,12 +137,16 @@ class Reader:
         pairs = zip(MORPHOLOGY, self._values, strict=True)
         return [values.index(v) if (v := value_of.get(name)) in values else IGNORE for name, values in pairs]
 
-    def _annotated(self, source: str, nodes: Sequence[str] | None, seen: Sequence[int]) -> list[int]:
+    def _annotated(
+        self, source: str, nodes: Sequence[str] | None, seen: Sequence[int], boxed: Sequence[int]
+    ) -> dict[int, float]:
+        """Class -> how much a place without a box says: all, or `PARTLY` where the image boxes some of many."""
         assert self.view is not None
         ids = set(seen) if nodes is None else {self.view.id(source, None, node) for node in nodes}
         # A class without nodes (background) is never in an image: always a negative.
         ids |= {number for number, members in enumerate(self.view.members) if not members}
-        return sorted(number for number in ids if number is not None)
+        whole = {number: 1.0 for number in sorted(n for n in ids if n is not None)}
+        return {int(number): PARTLY for number in boxed} | whole
 
 
 class Packed:

@@ -24,14 +24,16 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Terms of one decoder layer, unweighted; DINO weighs them 1, 5, 2.
 
-    A class that a source does not annotate gives no negatives: a red cell without a box may still be a red cell.
+    A class that a source does not annotate gives no negatives: a red cell without a box may still be a red cell. One
+    that it annotates in part gives weaker ones.
 
     Args:
         logits: [B, Q, C].
         boxes: centre x, centre y, width, height [B, Q, 4].
         labels: classes of each image's boxes, [n].
         targets: each image's boxes, [n, 4].
-        annotated: bool [B, C], True where the image's source annotates the class exhaustively.
+        annotated: [B, C], weight of a negative: 1 where the source annotates the class exhaustively, 0 where it says
+            nothing of it.
         pairs: of `match`.
         boxes_in_all: annotated boxes in the global batch, at least 1; every term is a sum over it.
 
@@ -44,7 +46,7 @@ def detection_loss(
         wanted[image, queries, labels[image][found]] = 1
         predicted.append(boxes[image, queries])
         truth.append(targets[image][found].to(boxes.dtype))
-    counted = annotated[:, None, :] | (wanted > 0)  # [B, Q, C]
+    counted = torch.maximum(annotated[:, None, :].to(wanted.dtype), wanted)  # [B, Q, C]
     focal = sigmoid_focal_loss(logits, wanted, ALPHA, GAMMA)  # [B, Q, C]
     ours, theirs = torch.cat(predicted), torch.cat(truth)  # [m, 4]
     overlap = generalized_box_iou_loss(to_corners(ours), to_corners(theirs))  # [m]
