@@ -19,7 +19,7 @@ from hemasynth.vqa import write
 
 from learning.common import Bench, Clock, Row
 
-SIZE, EPOCHS, CELLS = 128, 400, 8
+SIZE, EPOCHS, CELLS = 128, 800, 8
 SOURCE = "wbcatt-vqa"
 SETTINGS = (
     f"data.train={{vqa: {{{SOURCE}: 1}}, mlm: {{}}}}",

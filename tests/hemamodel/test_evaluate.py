@@ -8,7 +8,7 @@ import pytest
 import torch
 from hemamodel.config import load_preset
 from hemamodel.data.tasks import stage_dataset
-from hemamodel.errors import UsageError
+from hemamodel.errors import InputMissingError, UsageError
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.run import evaluate
 from hemamodel.evaluate.tasks import Examination, examine
@@ -134,6 +134,8 @@ def test_a_run_is_scored_by_its_tasks_or_by_others(phantom_corpus: Path, tmp_pat
         run.path, phantom_corpus, split="train", tasks=["classification"], sources=["raabin"], limit=2, device="cpu"
     )
     assert other["scores"]["classification"]["samples"] == 2
+    with pytest.raises(InputMissingError, match="nothing to read in test of mlm"):
+        evaluate(run.path, phantom_corpus, tasks=["mlm"])
     with pytest.raises(UsageError, match="There is no task 'detect'"):
         evaluate(run.path, phantom_corpus, tasks=["detect"])
 

@@ -9,12 +9,13 @@ import torch
 from hemamodel.data import Batch
 from hemamodel.errors import ConfigError, DivergedError, InputMissingError, UsageError, WeightsError
 from hemamodel.stages import load
-from hemamodel.train import loop
+from hemamodel.train import checkpoint, loop
 from hemamodel.train.checkpoint import load_weights, save_weights
 from hemamodel.train.runs import Run, all_runs, find_parent, read_run
 from hemamodel.train.schedule import factor
 from hemamodel.train.settings import choose
 from hemamodel.train.start import Call, load_run, train
+from safetensors import SafetensorError
 from torch import nn
 
 SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
@@ -220,6 +221,20 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\x00" * 100)
     with pytest.raises(WeightsError, match="cannot be read"):
         load_weights(nn.Linear(3, 2), tmp_path / "a.safetensors")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_weights(nn.Linear(3, 2), tmp_path / "a.safetensors")
+    before = (tmp_path / "a.safetensors").read_bytes()
+
+    def full(tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(WeightsError, match=r"a\.safetensors cannot be written: .*No space left.*is kept"):
+        save_weights(nn.Linear(3, 2), tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_rates_follow_the_schedule() -> None:

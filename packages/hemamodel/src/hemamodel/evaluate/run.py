@@ -8,7 +8,7 @@ import hemadata
 import torch
 
 from hemamodel.data.tasks import stage_dataset
-from hemamodel.errors import UsageError
+from hemamodel.errors import InputMissingError, UsageError
 from hemamodel.evaluate.tasks import Examination, examine
 from hemamodel.stages import stage_of
 from hemamodel.train.start import load_run
@@ -44,25 +44,27 @@ def evaluate(
         told: told of the progress, task by task.
 
     Returns:
-        `run, stage, corpus_id, trained_on_corpus_id, split, overfit, sources` and `scores`, task -> scores.
+        `run, stage, corpus_id, trained_on_corpus_id, split, overfit, sources`, `absent` (tasks of the stage that the
+        corpus has nothing for) and `scores`, task -> scores.
 
     Raises:
         InputMissingError: the corpus has nothing to evaluate a task on.
     """
     found, model, tokenizer = load_run(run)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    settings, results, used = found.settings, dict[str, Any](), dict[str, list[str]]()
+    settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
         for task in tasks or settings.stage.tasks:
-            dataset = stage_dataset(
-                opened,
-                stage_of(task, settings.stage),
-                task,
-                split,
-                training=False,
-                sources=sources or None,
-                limit=limit,
-            )
+            config = stage_of(task, settings.stage)
+            try:
+                dataset = stage_dataset(
+                    opened, config, task, split, training=False, sources=sources or None, limit=limit
+                )
+            except InputMissingError:
+                if tasks or len(settings.stage.tasks) == 1:
+                    raise
+                absent.append(task)
+                continue
             built = getattr(model.config.classes, task, 0)
             if dataset.classes != built:
                 raise UsageError(f"{run} tells {built} classes of {task} apart, this corpus has {dataset.classes}.")
@@ -77,5 +79,6 @@ def evaluate(
             "split": split,
             "overfit": settings.overfit,
             "sources": used,
+            "absent": absent,
             "scores": results,
         }

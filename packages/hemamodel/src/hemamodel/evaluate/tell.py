@@ -13,6 +13,7 @@ def table(found: Mapping[str, Any]) -> str:
         lines.append(
             f"It was trained on corpus {found['trained_on_corpus_id']}: its test rows may have been in training."
         )
+    lines += [f"{task}: the corpus has nothing for it in {found['split']}." for task in found["absent"]]
     for task, scores in found["scores"].items():
         lines.append(f"{task}: {scores['samples']:,} samples of {', '.join(found['sources'][task])}")
         shown = [f"{name} {_short(scores[name])}" for name in MAIN if name in scores]

@@ -120,7 +120,11 @@ def _write(tensors: Mapping[str, Tensor], path: Path) -> None:
     temporary = temporary_name(path)
     temporary.touch()
     rights = temporary.stat().st_mode  # of a new file here; safetensors would shut out everybody else
-    save_file(dict(tensors), temporary)
+    try:
+        save_file(dict(tensors), temporary)
+    except SafetensorError as error:  # no room, as a rule
+        temporary.unlink()
+        raise WeightsError(f"{path} cannot be written: {error}. What was saved before is kept.") from error
     temporary.chmod(rights)
     publish({temporary: path})
 
