@@ -21,6 +21,8 @@ REASONS: dict[str, tuple[str, str]] = {
     "degenerate_box": ("part", "box without width or height"),
     "box_outside": ("part", "box outside the image"),
     "box_not_finite": ("part", "box holds no numbers"),
+    "point_marks": ("part", "objects marked by a point, which has no extent: no box"),
+    "incomplete_annotation": ("part", "annotation cannot be read in part"),
     "clipped_box": ("repaired", "box cut at the border"),
     "stray_mask_values": ("repaired", "stray mask values set to the nearest declared one"),
     "junk_file": ("ignored", "file that is no data"),

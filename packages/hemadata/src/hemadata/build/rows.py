@@ -57,6 +57,7 @@ class RowMaker:
                 self._add_mask(row, ref, sample.mask, picture, found)
             if sample.objects is not None:
                 row["objects"] = self._objects(ref, sample.objects, picture, row["flags"], found)
+            found += [Quarantined(self.source.name, _beside(ref), ref.key, *problem) for problem in sample.problems]
             row.update(ref.about)
             row.update(self.overriding)
             if self.prompt:
@@ -67,8 +68,9 @@ class RowMaker:
         except OSError as error:  # the file went away, or the disk cannot read it
             is_mask = ref.mask is not None and error.filename == ref.mask.path
             reason, detail = f"unreadable_{'mask' if is_mask else 'image'}", error.strerror or str(error)
-        file = ref.mask if ref.mask and reason.endswith(("mask", "mask_size", "mask_values")) else ref.image
-        found.append(Quarantined(self.source.name, file.name, ref.key, reason, detail))
+        is_beside = reason.endswith(("mask", "mask_size", "mask_values", "annotation"))
+        file = _beside(ref) if is_beside else ref.image.name
+        found.append(Quarantined(self.source.name, file, ref.key, reason, detail))
         return None, found
 
     def _row(self, ref: Ref, picture: Picture, original: bytes) -> Row:
@@ -102,9 +104,10 @@ class RowMaker:
         self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]
     ) -> list[Row]:
         (width, height), orientation = picture.size, picture.orientation
+        is_turned = orientation != 1 and not ref.objects_shown
         objects = []
         for number, (raw, label_raw) in enumerate(zip(boxes.frames(), boxes.labels, strict=True)):
-            bbox = turn_box(raw, *picture.stored, orientation) if orientation != 1 else raw
+            bbox = turn_box(raw, *picture.stored, orientation) if is_turned else raw
             clipped = None
             if not inside(bbox, width, height):
                 clipped = self._clip(ref, boxes[number], number, bbox, picture, found)
@@ -164,6 +167,11 @@ class _Labels(dict[str | None, tuple[str | None, str | None, str | None]]):
         label = self._map.resolve(raw)
         self[raw] = label.node, raw, label.relation
         return self[raw]
+
+
+def _beside(ref: Ref) -> str:
+    """Name of the file that annotates a picture by pixels."""
+    return (ref.mask or ref.image).name
 
 
 def _attributes(attributes: tuple[Attribute, ...]) -> list[Row]:

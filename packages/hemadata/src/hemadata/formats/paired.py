@@ -1,9 +1,11 @@
 """Images that belong together by name with their masks or annotation pages."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
-from hemadata.errors import FormatError
+from hemadata.errors import FormatError, LayoutError
 from hemadata.formats.rawtree import RawFile
 
 Content = TypeVar("Content")
@@ -63,3 +65,44 @@ def matched(
             problem(page, key, "unreadable_annotation", str(error))
             continue
         yield key, image, content
+
+
+def collected(files: Mapping[str, RawFile], pattern: re.Pattern[str]) -> dict[str, RawFile]:
+    """Files whose whole name matches, by the groups of the pattern, joined with slashes.
+
+    Raises:
+        LayoutError: a key comes twice: two copies of a tree, or two versions, are mixed.
+    """
+    found: dict[str, RawFile] = {}
+    for name, file in files.items():
+        if match := pattern.fullmatch(name):
+            first = found.setdefault("/".join(filter(None, match.groups())), file)
+            if first is not file:
+                raise LayoutError(f"{first.name} and {file.name} are one file twice. Keep one of them.")
+    return found
+
+
+def loosely(
+    images: Mapping[str, RawFile], pages: Mapping[str, RawFile], loose: Callable[[str], str]
+) -> dict[str, RawFile]:
+    """Pages under the keys of their images: equal keys first, then what is left over and alone of its loose key.
+
+    Args:
+        images: by key.
+        pages: by key.
+        loose: a key -> what is left of it where spelling does not count.
+    """
+    found = {key: page for key, page in pages.items() if key in images}
+    alone = _by(loose, images.keys() - found.keys())
+    for name, keys in _by(loose, pages.keys() - found.keys()).items():
+        partners = alone.get(name, [])
+        is_pair = len(keys) == len(partners) == 1
+        found |= {partners[0] if is_pair else key: pages[key] for key in keys}
+    return found
+
+
+def _by(loose: Callable[[str], str], keys: Iterable[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(keys):
+        groups[loose(key)].append(key)
+    return groups

@@ -26,6 +26,8 @@ class Ref:
 
     Args:
         key: stable inside the source; `sample_id` is `source/key`.
+        mask: a second picture that `load` reads beside the image: a mask, or a copy that carries annotation.
+        objects_shown: the objects hold in the frame that a viewer shows, not in the stored one.
         group: patient, slide, film, field or photograph, as published; None: the image stands alone.
         split_upstream: train, validation or test, as published.
         about: further columns of `schema.COLUMNS`, by name.
@@ -37,6 +39,7 @@ class Ref:
     label_raw: str | None = None
     label_fine_raw: str | None = None
     objects: Boxes | None = None
+    objects_shown: bool = False
     attributes: tuple[Attribute, ...] | None = None
     group: str | None = None
     split_upstream: str | None = None
@@ -46,12 +49,19 @@ class Ref:
 
 @dataclass(slots=True)
 class Sample:
-    """The bytes behind a `Ref`; `mask` is an image file too, `flags` are words of `schema.FLAGS`."""
+    """The bytes behind a `Ref`.
+
+    Args:
+        mask: an image file too.
+        flags: words of `schema.FLAGS`.
+        problems: reason and detail of what was left out.
+    """
 
     image: bytes
     mask: bytes | None = None
     objects: Boxes | None = None
     flags: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 class Raw:
