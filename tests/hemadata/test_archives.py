@@ -116,7 +116,7 @@ def test_archive_that_must_be_unpacked_is_named(tmp_path: Path) -> None:
     (tmp_path / "raw" / "raabin").mkdir(parents=True)
     (tmp_path / "raw" / "raabin" / "Train.rar").write_bytes(b"Rar!")
     tree = RawTree.scan(tmp_path / "raw" / "raabin")
-    with pytest.raises(LayoutError, match=r"Unpack Train\.rar first"):
+    with pytest.raises(LayoutError, match=r"Train\.rar is not unpacked: "):
         tree.find("Train")
 
 

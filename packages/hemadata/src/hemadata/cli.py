@@ -93,7 +93,7 @@ def build(
         prompt="1" if materialize_prompts else None,
     )
     with progress_bar("images", quiet=as_json) as progress:
-        results = build([name for name in names if name not in absent], roots, out, options, progress)
+        results = build([name for name in names if name not in absent], roots, out, options, progress, complain)
     if as_json:
         emit({"sources": {result.source: result.as_dict() for result in results}})
         for result in results:

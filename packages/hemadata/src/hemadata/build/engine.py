@@ -21,6 +21,7 @@ from hemadata.build.records import Manifest, UnitRecord, read_manifest
 from hemadata.build.replace import replace_stale
 from hemadata.build.units import UnitTask, collector_paused, run_unit
 from hemadata.errors import CorpusError, HemaError, UsageError
+from hemadata.formats.spool import Spool, Tell
 from hemadata.quarantine import WITHHELD, Quarantined, undeclared
 from hemadata.sources.base import Source
 
@@ -88,6 +89,7 @@ def build(
     out: Path,
     options: Options | None = None,
     progress: Progress | None = None,
+    tell: Tell = lambda line: None,
 ) -> list[Built]:
     """Build sources into a corpus, one after the other; a source that cannot be built does not stop the next.
 
@@ -97,6 +99,7 @@ def build(
         out: folder of the corpus, made where it is not.
         options: how.
         progress: told of every finished unit.
+        tell: told, in a line for a person, before an archive is unpacked, and what stays of it after an error.
 
     Raises:
         UsageError: a slug is not known; nothing was done.
@@ -108,7 +111,7 @@ def build(
     for source in wanted:
         try:
             with collector_paused():
-                results.append(_build_one(source, roots, out, options, progress))
+                results.append(_build_one(source, roots, out, options, progress, tell))
             if source.facts.anchor == source.name and source.facts.family and not options.dry_run:
                 results[-1].moved = replace_stale(out, source.facts.family)
         except HemaError as error:
@@ -123,20 +126,28 @@ def _anchors_first(source: Source) -> bool:
     return source.facts.anchor not in (None, source.name)
 
 
-def _build_one(source: Source, roots: Sequence[Path], out: Path, options: Options, progress: Progress | None) -> Built:
+def _build_one(
+    source: Source, roots: Sequence[Path], out: Path, options: Options, progress: Progress | None, tell: Tell
+) -> Built:
     if options.dry_run:
         with tempfile.TemporaryDirectory() as folder:
             phantom = _draw_phantom(source, Path(folder) / "phantom", options)
-            plan = make_plan(source, source.open_raw([phantom] if phantom else roots), options.limit)
+            spool = Spool(Path(folder) / "spool", tell)
+            plan = make_plan(source, source.open_raw([phantom] if phantom else roots, spool), options.limit)
             return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
     (out / "manifest").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / "manifest" / f".{source.name}.lock", timeout=0):
             phantom = _draw_phantom(source, out / ".building" / f"{source.name}-phantom", options)
+            spool = Spool(out / ".building" / f"{source.name}-spool", tell)
             try:
-                plan = make_plan(source, source.open_raw([phantom] if phantom else roots), options.limit)
-                return _run(plan, out, options, progress)
+                plan = make_plan(source, source.open_raw([phantom] if phantom else roots, spool), options.limit)
+                built = _run(plan, out, options, progress, spool)
+                spool.remove()
+                return built
             finally:
+                if spool.folder.exists():
+                    tell(f"{spool.folder} keeps what was unpacked for the next run; remove it if there is none.")
                 if phantom:
                     shutil.rmtree(phantom)
                     with contextlib.suppress(OSError):  # another source may still be at work there
@@ -160,7 +171,7 @@ def _draw_phantom(source: Source, folder: Path, options: Options) -> Path | None
     return folder
 
 
-def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> Built:
+def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spool: Spool) -> Built:
     source, name = plan.source, plan.source.name
     old = read_manifest(out, name)
     if old and (old.phantom is None) != (options.phantom is None):
@@ -185,6 +196,8 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None) -> 
     ]
     done = finish.finished_units(out, name, {task.bucket: (task.key, placement(task.assigned)) for task in tasks}, old)
     tasks = [task for task in tasks if task.bucket not in done]
+    if tasks:
+        spool.fill()
     records = [*done.values(), *_do(tasks, plan, options, progress)]
     manifest = Manifest(
         source=name,

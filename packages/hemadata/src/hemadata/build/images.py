@@ -14,7 +14,7 @@ import xxhash
 from PIL import Image, ImageOps
 
 from hemadata.errors import DefectError
-from hemadata.formats.pictures import bound, decode, first_line, open_picture
+from hemadata.formats.pictures import Pixels, bound, decode, first_line, open_picture
 from hemadata.geometry import turn_size
 
 Check = Literal["none", "header", "full"]
@@ -50,11 +50,15 @@ class Picture:
 
 
 def look(data: bytes, check: Check) -> Picture:
-    """Look at an image file as deeply as asked.
+    """Look at an image file, or at the pixels of an array's row, as deeply as asked.
 
     Raises:
         DefectError: empty, unreadable, cut short or too large.
     """
+    if isinstance(data, Pixels):
+        bound(*data.size)
+        drawn = data.image()
+        return Picture(to_png(drawn), "png", "npz", data.size, 1, pixel_hash(drawn) if check == "full" else None)
     if quick := _quick_jpeg(data):
         size, whole = quick
         bound(*size)

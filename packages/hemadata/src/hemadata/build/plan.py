@@ -71,6 +71,8 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
     for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
         for file in tree.junk:
             raw.problem(file, "", "junk_file", f"{file.size} bytes")
+        for name, why in tree.left_out:
+            raw.problem(name, "", "left_out", why)
     if not refs:
         raise HemaError(
             f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."

@@ -1,19 +1,27 @@
 """Members of .zip and plain .tar archives, read in place: nothing is unpacked to disk or read past its size."""
 
 import os
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hemadata.errors import LayoutError
 from hemadata.formats.rawfile import RawFile
 
 IN_PLACE = (".zip", ".tar")
-TO_UNPACK = (".rar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")  # solid: no member can be read alone
 MAX_MEMBER = 1 << 30  # bytes of one unpacked member; a larger one is not a picture or a table, but perhaps a bomb
+MAX_HEADER = 1 << 20  # bytes of a long name or of extended facts in a tar; tarfile would read any size into memory
 STORED, DEFLATED = 0, 8
+Listed = tuple[str, int, int, int, int | None, int]
+LeftOut = Callable[[str, str], None]
+"""Takes the name of a member that is never read, and what it is: a link, say."""
+_EXTENDED = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _LOCAL = struct.Struct(
     "<4s22xHH"
 )  # signature, lengths of name and extra field: what stands before a zip member's bytes
@@ -77,32 +85,61 @@ class Member(RawFile):
         return OSError(5, f"{found}, in {os.path.basename(self.path)}", self.path)  # noqa: PTH119
 
 
-def members(path: str, prefix: str) -> Iterator[RawFile]:
-    """Members of an archive, by its directory (zip) or its headers (tar); folders and links are left out.
+def members(path: str, prefix: str, leave_out: LeftOut) -> Iterator[RawFile]:
+    """Members of an archive, by its directory (zip) or its headers (tar).
 
     Args:
         path: the archive.
         prefix: put before each name.
+        leave_out: told of links and devices, which are never followed.
 
     Raises:
         LayoutError: the archive is cut or damaged, a member would leave its folder, or is encrypted.
     """
-    listing = _zip(path) if path.lower().endswith(".zip") else _tar(path)
+    listing = _zip(path, leave_out) if path.lower().endswith(".zip") else _tar(path, leave_out)
     try:
         for name, size, at, packed, method, check in listing:
-            whole = name.replace("\\", "/")
-            parts = [part for part in whole.split("/") if part not in ("", ".")]
-            if ".." in parts or whole.startswith("/") or not parts:
-                raise LayoutError(f"{path}: the member {name!r} would leave its folder: not the published archive.")
-            yield Member(path, prefix + "/".join(parts), size, at, packed, method, check)
+            yield Member(path, prefix + inside(path, name), size, at, packed, method, check)
     except (zipfile.BadZipFile, tarfile.TarError, OSError, ValueError, NotImplementedError) as error:
         raise LayoutError(f"{path}: the archive is cut or damaged ({error}). Download it again.") from error
 
 
-def _zip(path: str) -> Iterator[tuple[str, int, int, int, int | None, int]]:
+def inside(path: str, name: str) -> str:
+    """A member's name as a path with forward slashes that stays in its folder.
+
+    Raises:
+        LayoutError: it would not stay there.
+    """
+    whole = name.replace("\\", "/")
+    parts = [part for part in whole.split("/") if part not in ("", ".")]
+    if ".." in parts or whole.startswith("/") or "\0" in whole or not parts:
+        raise LayoutError(f"{path}: the member {name!r} would leave its folder: not the published archive.")
+    return "/".join(parts)
+
+
+def odd_kind(info: tarfile.TarInfo) -> str | None:
+    """What a member of a tar is, where it is no plain file."""
+    if info.isreg() and not info.issparse():
+        return None
+    return "link" if info.issym() or info.islnk() else "sparse file" if info.isreg() else "device"
+
+
+class TarHeader(tarfile.TarInfo):
+    """A header whose extended part is bounded."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:  # which tarfile names as the place to override
+        if self.type in _EXTENDED and self.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes; at most {MAX_HEADER:,} are read")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+
+def _zip(path: str, leave_out: LeftOut) -> Iterator[Listed]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                leave_out(info.filename, "link")
                 continue
             if info.flag_bits & 1:
                 raise LayoutError(f"{path}: {info.filename} is encrypted. Unpack the archive with its password.")
@@ -110,12 +147,16 @@ def _zip(path: str) -> Iterator[tuple[str, int, int, int, int | None, int]]:
             yield info.filename, info.file_size, info.header_offset, info.compress_size, method, info.CRC
 
 
-def _tar(path: str) -> Iterator[tuple[str, int, int, int, int | None, int]]:
-    with tarfile.open(path, "r:") as archive:
+def _tar(path: str, leave_out: LeftOut) -> Iterator[Listed]:
+    with tarfile.open(path, "r:", tarinfo=TarHeader) as archive:
         for info in archive:
-            if info.isreg() and not info.issparse():
-                yield info.name.removeprefix("./"), info.size, info.offset_data, info.size, None, int(info.mtime)
-        # A tar has no directory: a cut one just ends, perhaps in the middle of a member.
-        last = next(reversed(archive.getmembers()), None)
-        if last is None or last.offset_data + last.size > os.stat(path).st_size:  # noqa: PTH116
-            raise tarfile.ReadError("it ends in the middle of a member")
+            if odd := odd_kind(info):
+                if not info.isdir():
+                    leave_out(info.name, odd)
+            else:
+                yield info.name, info.size, info.offset_data, info.size, None, int(info.mtime)
+        # A tar has no directory: a cut or broken one just ends, perhaps in the middle of a member.
+        with open(path, "rb") as file:  # noqa: PTH123
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it ends without its end mark")

@@ -11,6 +11,34 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # other decoders are do
 Image.MAX_IMAGE_PIXELS = None  # bounded here, with our own message: every picture is opened by this module
 
 
+class Pixels(bytes):
+    """Pixels of a picture that has no file of its own, such as a row of an array: RGB, or grey, 8 bits each.
+
+    `size` is (width, height); there are 1 or 3 bytes per pixel, rows from the top.
+    """
+
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, data: bytes, size: tuple[int, int]) -> "Pixels":
+        """Name the size of bytes, e.g. of a row [H, W, 3] of an array."""
+        pixels = cls(data)
+        pixels.size = size
+        return pixels
+
+    def image(self) -> Image.Image:
+        """The picture.
+
+        Raises:
+            DefectError: the bytes are fewer or more than the size asks for.
+        """
+        width, height = self.size
+        for mode, channels in (("RGB", 3), ("L", 1)):
+            if len(self) == width * height * channels:
+                return Image.frombytes(mode, self.size, bytes(self))
+        raise DefectError("truncated_image", f"{len(self):,} bytes for {width} x {height} pixels")
+
+
 def open_picture(data: bytes, reason: str = "unreadable_image") -> Image.Image:
     """Read a picture's header; its pixels are not decoded yet.
 

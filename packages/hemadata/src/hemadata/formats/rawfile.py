@@ -60,10 +60,23 @@ class RawFile:
         finally:
             os.close(file)
 
-    def text(self) -> str:
-        """The file as UTF-8 text, a byte-order mark removed."""
+    def text(self, fallback: str | None = None) -> str:
+        """The file as UTF-8 text, a byte-order mark removed.
+
+        Args:
+            fallback: encoding of a file that is not UTF-8; None: such a file is an error.
+
+        Raises:
+            FormatError: it cannot be read, or is not text.
+        """
         try:
-            return self.read().removeprefix(codecs.BOM_UTF8).decode()
+            data = self.read().removeprefix(codecs.BOM_UTF8)
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                if fallback is None:
+                    raise
+                return data.decode(fallback)
         except OSError as error:
             raise FormatError(f"{self.name}: cannot be read ({error.strerror}).") from error
         except UnicodeDecodeError as error:

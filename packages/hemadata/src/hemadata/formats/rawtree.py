@@ -1,19 +1,16 @@
 """A raw tree as a user has it: files found once, names compared as they are, junk recognised."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hemadata.errors import LayoutError
-from hemadata.formats import archives
 from hemadata.formats.rawfile import RawFile
+from hemadata.formats.scan import NOT_UNPACKED, Scan
+from hemadata.formats.spool import Spool
 
 __all__ = ["RawFile", "RawTree", "unlike"]
-
-JUNK_FILES = {"thumbs.db", "desktop.ini"}
-JUNK_FOLDERS = {"__macosx"}
 
 
 @dataclass(slots=True)
@@ -24,23 +21,23 @@ class RawTree:
     files: dict[str, RawFile]
     junk: list[RawFile] = field(default_factory=list)
     prefix: str = ""  # of the names in reports, where this is part of a tree
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # name and reason: links, archives nobody could open
+    spool: Spool | None = None  # for readers of files that cannot be read in place
 
     @classmethod
-    def scan(cls, root: Path) -> "RawTree":
-        """List every file below `root` once, members of .zip and .tar archives too; links to folders are not followed.
+    def scan(cls, root: Path, spool: Spool | None = None) -> "RawTree":
+        """List every file below `root` once, members of archives too; links to folders are not followed.
+
+        Args:
+            root: the raw folder.
+            spool: where archives are unpacked that cannot be read in place; None: they are left out.
 
         Raises:
-            LayoutError: an archive is damaged.
+            LayoutError: an archive is damaged, or holds other content under the names of another one.
         """
-        found: list[RawFile] = []
-        junk: list[RawFile] = []
-        _walk(str(root), "", found, junk)
-        # Of an archive that was unpacked where it lies, the unpacked files count.
-        files: dict[str, RawFile] = {}
-        for file in sorted(found, key=lambda file: file.name):
-            if file.name not in files or isinstance(files[file.name], archives.Member):
-                files[file.name] = file
-        return cls(root, files, sorted(junk, key=lambda file: file.name))
+        scan = Scan(spool)
+        scan.folder(str(root), "")
+        return cls(root, scan.files(), sorted(scan.junk, key=lambda file: file.name), "", sorted(scan.left_out), spool)
 
     def find(self, marker: str) -> "RawTree":
         """The part of the tree below which `marker` lies, however many folders were put around it.
@@ -58,9 +55,8 @@ class RawTree:
         shallowest = [top for top in tops if top.count("/") == tops[0].count("/")]
         if len(shallowest) != 1:
             found = f"found in {', '.join(shallowest)}" if tops else f"found {self._top()}"
-            packed = sorted(name for name in self.files if name.lower().endswith(archives.TO_UNPACK))
-            advice = f"Unpack {packed[0]} first." if packed else f"Put the archive, or what is in it, into {self.root}."
-            raise LayoutError(f"{self.root}: expected {marker} once; {found}. {advice}")
+            advice = self.advice() or f"Put the archive, or what is in it, into {self.root}"
+            raise LayoutError(f"{self.root}: expected {marker} once; {found}. {advice}.")
         return self.below(shallowest[0])
 
     def below(self, folder: str) -> "RawTree":
@@ -68,7 +64,9 @@ class RawTree:
         top = folder.rstrip("/") + "/" if folder.strip("/") else ""
         inside = {name[len(top) :]: file for name, file in self.files.items() if name.startswith(top)}
         prefix = self.prefix + top
-        return RawTree(self.root / folder, inside, [file for file in self.junk if file.name.startswith(prefix)], prefix)
+        junk = [file for file in self.junk if file.name.startswith(prefix)]
+        left_out = [entry for entry in self.left_out if entry[0].startswith(prefix)]
+        return RawTree(self.root / folder, inside, junk, prefix, left_out, self.spool)
 
     def each(self, pattern: str) -> Iterator[RawFile]:
         """Files whose relative name matches a pattern; `*` and `?` do not cross folders. In name order."""
@@ -94,6 +92,10 @@ class RawTree:
             raise LayoutError(f"{self.root}: {name} is missing; found {self._top()}.")
         return file
 
+    def advice(self) -> str:
+        """What to do about an archive that was left out; empty where there is none."""
+        return next((f"{name} is {why}" for name, why in self.left_out if why.startswith(NOT_UNPACKED)), "")
+
     def _top(self) -> str:
         names = sorted({name.split("/", 1)[0] for name in self.files})
         return (", ".join(names[:5]) + (", …" if len(names) > 5 else "")) or "nothing"
@@ -108,26 +110,3 @@ def unlike(tree: RawTree, source: str, expected: str) -> LayoutError:
         f"{tree.root}: expected {expected}; found {there}. Put the archive, or what is in it, into {tree.root} "
         f"(hemadata sources show {source}). If a release has another layout, change index() in sources/{module}.py."
     )
-
-
-def _walk(folder: str, prefix: str, found: list[RawFile], junk: list[RawFile]) -> None:
-    """Sort files into data and junk; the members of an archive stand as if it were unpacked where it lies."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            # Old archives hold names in other encodings: their odd bytes are spelled out.
-            name = entry.name
-            if not name.isascii():
-                name = os.fsencode(name).decode("utf-8", "backslashreplace")
-            if entry.is_dir(follow_symlinks=False):
-                _walk(entry.path, f"{prefix}{name}/", junk if _is_junk(name, JUNK_FOLDERS) else found, junk)
-            elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to a file is followed
-                (junk if _is_junk(name, JUNK_FILES) else found).append(RawFile(entry.path, prefix + name))
-                if name.lower().endswith(archives.IN_PLACE) and found is not junk:
-                    for member in archives.members(entry.path, prefix):
-                        *folders, last = member.name.removeprefix(prefix).split("/")
-                        is_junk = _is_junk(last, JUNK_FILES) or any(_is_junk(f, JUNK_FOLDERS) for f in folders)
-                        (junk if is_junk else found).append(member)
-
-
-def _is_junk(name: str, known: set[str]) -> bool:
-    return name[0] == "." or name.lower() in known

@@ -24,18 +24,19 @@ def read_csv(file: RawFile, columns: int) -> Iterator[list[str]]:
         yield [cell.strip() for cell in row]
 
 
-def read_records(file: RawFile, needed: set[str]) -> Iterator[dict[str, str]]:
+def read_records(file: RawFile, needed: set[str], fallback: str | None = None) -> Iterator[dict[str, str]]:
     """Rows as {column: cell}.
 
     Args:
         file: the table.
         needed: columns that must be there.
+        fallback: encoding of a table that is not UTF-8.
 
     Raises:
         FormatError: not UTF-8, a column is missing, or a row of another width.
     """
     header: list[str] = []
-    for number, row in enumerate(_rows(file), start=1):
+    for number, row in enumerate(_rows(file, fallback), start=1):
         if number == 1:
             header = [cell.strip() for cell in row]
             if missing := needed - set(header):
@@ -50,8 +51,8 @@ def read_records(file: RawFile, needed: set[str]) -> Iterator[dict[str, str]]:
         raise FormatError(f"{file.name}: the table is empty; expected the columns {', '.join(sorted(needed))}.")
 
 
-def _rows(file: RawFile) -> Iterator[list[str]]:
+def _rows(file: RawFile, fallback: str | None = None) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(io.StringIO(file.text(), newline=""))
+        yield from csv.reader(io.StringIO(file.text(fallback), newline=""))
     except csv.Error as error:
         raise FormatError(f"{file.name}: not a comma-separated table ({error}).") from error

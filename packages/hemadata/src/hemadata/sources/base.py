@@ -15,6 +15,7 @@ from typing import Any
 from hemadata.errors import InputMissingError, LayoutError
 from hemadata.formats.boxes import Attribute, Boxes
 from hemadata.formats.rawtree import RawFile, RawTree, unlike
+from hemadata.formats.spool import Spool
 from hemadata.labels import LabelMap
 from hemadata.quarantine import Quarantined
 from hemadata.sources.facts import SourceFacts
@@ -152,8 +153,12 @@ class Source:
         """Whether all raw folders of the source are below `roots`."""
         return all(_find(roots, folder) for folder in self.facts.raw_folders)
 
-    def open_raw(self, roots: Sequence[Path]) -> Raw:
+    def open_raw(self, roots: Sequence[Path], spool: Spool | None = None) -> Raw:
         """Scan the raw folders, each below the first of `roots` that has it.
+
+        Args:
+            roots: folders that are searched in order.
+            spool: where archives are unpacked that cannot be read in place; None: they are left out.
 
         Raises:
             InputMissingError: a folder is not there; the message says where the data come from.
@@ -161,7 +166,7 @@ class Source:
         found = {folder: _find(roots, folder) for folder in self.facts.raw_folders}
         if missing := [folder for folder, path in found.items() if path is None]:
             raise InputMissingError(self._how_to_get(roots[0], missing))
-        return Raw(self.facts, {folder: RawTree.scan(path) for folder, path in found.items() if path})
+        return Raw(self.facts, {folder: RawTree.scan(path, spool) for folder, path in found.items() if path})
 
     def _how_to_get(self, root: Path, missing: list[str]) -> str:
         facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)

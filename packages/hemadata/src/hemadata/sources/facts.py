@@ -44,12 +44,13 @@ class Domain(Facts):
 
 
 class Download(Facts):
-    """One file to get; `sha256` only where a checksum is published."""
+    """One file to get; a checksum only where one is published."""
 
     url: str
     file: str | None = None
-    kind: Literal["zip", "tar", "rar", "7z", "git", "csv", "folder"]
+    kind: Literal["zip", "tar", "rar", "7z", "git", "csv", "folder", "npz"]
     sha256: str | None = None
+    md5: str | None = None
     bytes: int | None = None
 
 

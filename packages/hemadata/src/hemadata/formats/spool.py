@@ -1,0 +1,206 @@
+"""Where archives that cannot be read in place are unpacked: once, bounded, and removed when the source is done.
+
+An archive becomes a folder named by its path, size and time, made under another name and renamed when it is whole: a
+kill leaves nothing that looks finished, and the next run takes up what was. Nothing but plain files is ever written.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import xxhash
+
+from hemadata.errors import HemaError, LayoutError
+from hemadata.formats import streams
+from hemadata.formats.archives import inside
+
+Tell = Callable[[str], None]
+RECORD = "record.json"
+WORTH_TELLING = 64 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may unpack to. A picture set is far below; a bomb is far above.
+
+    Args:
+        files: members.
+        size: bytes.
+        ratio: unpacked bytes per packed byte; flat masks in BMP pack best, at about 100.
+        free: bytes that do not count for the ratio.
+    """
+
+    files: int = 2_000_000
+    size: int = 256 << 30
+    ratio: int = 250
+    free: int = 64 << 20
+
+    def of(self, packed: int) -> int:
+        """Bytes that an archive of that size may unpack to."""
+        return min(self.size, max(self.free, self.ratio * packed))
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """An archive's folder, and what was left out of it: name and what it is."""
+
+    folder: Path
+    left_out: list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Spool:
+    """The unpacked archives of one source.
+
+    Args:
+        folder: of its own; made when something is unpacked.
+        tell: called with a line for a person before anything large is written.
+        limits: see `Limits`.
+    """
+
+    folder: Path
+    tell: Tell = lambda line: None
+    limits: Limits = Limits()
+    _promised: dict[Path, str] = field(default_factory=dict)
+
+    def place(self, archive: str) -> Path:
+        """Folder of an archive, there or not."""
+        status = os.stat(archive)  # noqa: PTH116
+        facts = f"{os.path.realpath(archive)}\n{status.st_size}\n{status.st_mtime_ns}"
+        return self.folder / xxhash.xxh3_64_hexdigest(facts.encode("utf-8", "surrogateescape"))
+
+    def promise(self, archive: str) -> Path:
+        """Folder in which the members of an archive will lie after `fill`; nothing is unpacked yet."""
+        place = self.place(archive)
+        self._promised[place] = archive
+        return place / "files"
+
+    def fill(self) -> None:
+        """Unpack what was promised."""
+        for archive in self._promised.values():
+            self.unpack(archive)
+
+    def unpack(self, archive: str) -> Unpacked:
+        """Unpack an archive, or find it unpacked by an earlier run.
+
+        Raises:
+            LayoutError: it is cut, damaged or encrypted, unpacks to more than the limits, or a member would leave it.
+            HemaError: the disk has no room for it.
+        """
+        place = self.place(archive)
+        if (found := _whole(place)) is not None:
+            return found
+        part = place.with_suffix(".part")
+        for old in (place, part):
+            shutil.rmtree(old, ignore_errors=True)
+        (part / "files").mkdir(parents=True)
+        try:
+            _write(archive, part, self.limits, self._announce)
+            part.rename(place)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            self.tidy()
+            raise
+        unpacked = _whole(place)
+        assert unpacked
+        return unpacked
+
+    def remove(self) -> None:
+        """Remove everything: the source is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the folder where it is empty, and the one around it, where no other source is at work there."""
+        with suppress(OSError):
+            self.folder.rmdir()
+        with suppress(OSError):
+            self.folder.parent.rmdir()
+
+    def _announce(self, archive: str, total: int | None) -> None:
+        packed, room = os.stat(archive).st_size, shutil.disk_usage(self.folder).free  # noqa: PTH116
+        name = os.path.basename(archive)  # noqa: PTH119
+        if max(total or 0, packed) > room:
+            raise HemaError(
+                f"{archive}: at least {total or packed:,} bytes are to be unpacked into {self.folder}, "
+                f"where {room:,} are free. Make room, or use --out on another disk."
+            )
+        if max(total or 0, packed) < WORTH_TELLING:
+            return
+        size = f"{_in_words(packed)}, unpacked {_in_words(total) if total is not None else 'more'}"
+        self.tell(f"{name} ({size}) is unpacked into {self.folder}, once; it is removed when the source is done.")
+
+
+def _write(archive: str, part: Path, limits: Limits, announce: Callable[[str, int | None], None]) -> None:
+    status = os.stat(archive)  # noqa: PTH116
+    allowed = limits.of(status.st_size)
+    files = size = 0
+    left_out: list[tuple[str, str]] = []
+    with streams.reading(archive) as stream:
+        if (stream.total or 0) > allowed:
+            raise _too_much(archive, f"{stream.total:,} bytes announced", f"{allowed:,}")
+        announce(archive, stream.total)
+        for member in stream.members:
+            name = inside(archive, member.name)
+            files += 1
+            if files > limits.files:
+                raise _too_much(archive, f"more than {limits.files:,} members", f"{limits.files:,}")
+            if member.odd:
+                left_out.append((name, member.odd))
+                continue
+            if size + (member.size or 0) > allowed:
+                raise _too_much(archive, f"{size + (member.size or 0):,} bytes with {name}", f"{allowed:,}")
+            before, path = size, _path(archive, part / "files", name)
+            with path.open("wb") as file:
+                for block in member.blocks:
+                    size += len(block)
+                    if size > allowed:
+                        raise _too_much(archive, f"more than {allowed:,} bytes with {name}", f"{allowed:,}")
+                    file.write(block)
+            if member.size not in (None, size - before):
+                raise LayoutError(f"{archive}: {name} is cut short. Download the archive again.")
+            os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))  # the same in every run: it is part of the key
+    record = {"archive": archive, "sizes": _sizes(part), "left_out": left_out}
+    (part / RECORD).write_text(json.dumps(record), encoding="utf-8")
+
+
+def _path(archive: str, folder: Path, name: str) -> Path:
+    path = folder / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise FileExistsError(17, "a folder has that name")
+    except (OSError, ValueError) as error:
+        raise LayoutError(f"{archive}: {name!r} cannot be a file's name here ({error}).") from error
+    return path
+
+
+def _whole(place: Path) -> Unpacked | None:
+    """What an earlier run unpacked, if it is all there: after a power failure files may be short."""
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        if record["sizes"] != _sizes(place):
+            return None
+        return Unpacked(place / "files", [(name, kind) for name, kind in record["left_out"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sizes(place: Path) -> list[int]:
+    sizes = [path.stat().st_size for path in (place / "files").rglob("*") if path.is_file()]
+    return [len(sizes), sum(sizes)]
+
+
+def _too_much(archive: str, found: str, allowed: str) -> LayoutError:
+    return LayoutError(
+        f"{archive}: {found}; at most {allowed} are unpacked from an archive of its size. If it is the published "
+        "one, unpack it by hand."
+    )
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
