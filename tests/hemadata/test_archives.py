@@ -112,14 +112,6 @@ def test_member_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> 
         Member(bomb.path, bomb.name, MAX_MEMBER + 1, bomb.at, bomb.packed, bomb.method, bomb.check).read()
 
 
-def test_archive_that_must_be_unpacked_is_named(tmp_path: Path) -> None:
-    (tmp_path / "raw" / "raabin").mkdir(parents=True)
-    (tmp_path / "raw" / "raabin" / "Train.rar").write_bytes(b"Rar!")
-    tree = RawTree.scan(tmp_path / "raw" / "raabin")
-    with pytest.raises(LayoutError, match=r"Train\.rar is not unpacked: "):
-        tree.find("Train")
-
-
 def test_junk_inside_an_archive_is_recognised(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as made:
         for name in ("a/1.jpg", "__MACOSX/a/._1.jpg", "a/.DS_Store", "a/Thumbs.db"):

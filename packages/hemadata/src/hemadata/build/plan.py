@@ -11,7 +11,7 @@ from typing import Any
 import xxhash
 
 from hemadata import schema
-from hemadata.errors import HemaError, UnknownLabelError
+from hemadata.errors import HemaError, LayoutError, UnknownLabelError
 from hemadata.formats.rawtree import RawFile
 from hemadata.quarantine import Quarantined
 from hemadata.sources.base import Raw, Ref, Source
@@ -65,7 +65,10 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
     Raises:
         HemaError: the layout is not the published one, a key comes twice, or a raw label is not in the map.
     """
-    refs = list(islice(source.index(raw), limit))
+    try:
+        refs = list(islice(source.index(raw), limit))
+    except LayoutError as error:
+        raise LayoutError(" ".join([str(error), *_advice(raw)])) from error
     _refuse_doubles(source, refs)
     _refuse_unknown_labels(source, refs)
     for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
@@ -74,9 +77,8 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         for name, why in tree.left_out:
             raw.problem(name, "", "left_out", why)
     if not refs:
-        raise HemaError(
-            f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
-        )
+        found = f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
+        raise HemaError(" ".join([found, *_advice(raw)]))
     buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
     hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
     for ref in refs:
@@ -84,6 +86,10 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         hashed[bucket_of(sample_id, buckets)].append((hash_of(sample_id), ref))
     units = [Unit(b, [ref for _, ref in sorted(hashed[b], key=lambda pair: pair[0])]) for b in sorted(hashed)]
     return Plan(source, buckets, units, raw.problems)
+
+
+def _advice(raw: Raw) -> list[str]:
+    return [advice for tree in raw.trees.values() if (advice := tree.advice())]
 
 
 def hash_of(sample_id: str) -> int:

@@ -55,8 +55,8 @@ class RawTree:
         shallowest = [top for top in tops if top.count("/") == tops[0].count("/")]
         if len(shallowest) != 1:
             found = f"found in {', '.join(shallowest)}" if tops else f"found {self._top()}"
-            advice = self.advice() or f"Put the archive, or what is in it, into {self.root}"
-            raise LayoutError(f"{self.root}: expected {marker} once; {found}. {advice}.")
+            advice = f"Put the archive, or what is in it, into {self.root}."
+            raise LayoutError(f"{self.root}: expected {marker} once; {found}. {advice}")
         return self.below(shallowest[0])
 
     def below(self, folder: str) -> "RawTree":
@@ -94,7 +94,7 @@ class RawTree:
 
     def advice(self) -> str:
         """What to do about an archive that was left out; empty where there is none."""
-        return next((f"{name} is {why}" for name, why in self.left_out if why.startswith(NOT_UNPACKED)), "")
+        return next((f"{name} is {why}." for name, why in self.left_out if why.startswith(NOT_UNPACKED)), "")
 
     def _top(self) -> str:
         names = sorted({name.split("/", 1)[0] for name in self.files})
