@@ -112,6 +112,14 @@ def test_member_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> 
         Member(bomb.path, bomb.name, MAX_MEMBER + 1, bomb.at, bomb.packed, bomb.method, bomb.check).read()
 
 
+def test_archive_inside_an_archive_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "raw" / "pbc-8-da").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "raw" / "rv-pbs.zip", "w") as made:
+        made.writestr("PBC_8_DA.zip", b"PK")
+    (told,) = RawTree.scan(tmp_path / "raw").left_out
+    assert told[0] == "rv-pbs.zip/PBC_8_DA.zip" and "unpack that one by hand" in told[1]
+
+
 def test_junk_inside_an_archive_is_recognised(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as made:
         for name in ("a/1.jpg", "__MACOSX/a/._1.jpg", "a/.DS_Store", "a/Thumbs.db"):
