@@ -15,6 +15,8 @@ def rows_digest(tables: Iterable[pa.Table]) -> str:
         for name, column in zip(table.column_names, table.columns, strict=True):
             digest.update(name.encode() + b"\0")
             _add(digest, column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+            del column
+        del table  # or it would stay in memory while the next one is made
     return digest.hexdigest()
 
 

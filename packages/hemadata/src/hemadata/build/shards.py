@@ -88,6 +88,7 @@ def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[lis
             scalars.append(_scalars(table))
             writer.write_table(table, row_group_size=len(rows))
             yield table
+            del rows, table  # or a whole row group would stay in memory while the next one is read
 
     with open_writer(path, kind) as writer:
         digest = rows_digest(tables())
