@@ -63,6 +63,9 @@ def build(
         int | None, typer.Option(help="Worker processes; default: cores, bounded by memory.", min=1)
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images of each source.", min=1)] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Layout to read of a source that has several, e.g. hemasynth or authors.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the plan, write nothing.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 for defects that the source does not declare.")
@@ -91,6 +94,7 @@ def build(
         phantom=phantom,
         dry_run=dry_run,
         prompt="1" if materialize_prompts else None,
+        variant=variant,
     )
     with progress_bar("images", quiet=as_json) as progress:
         results = build([name for name in names if name not in absent], roots, out, options, progress, complain)

@@ -82,6 +82,8 @@ TEXTS = list_of(
     masked_text=STRING,
     text=STRING,
     targets=list_of(text=STRING, start=INT32, end=INT32),
+    target=STRING,
+    attributes=STRINGS,
     origin=STRING,
     generated_by=STRING,
 )
@@ -160,7 +162,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "texts",
         TEXTS,
-        "masked sentences on this image; `targets` are the blanks with character offsets in `text`",
+        "masked sentences on this image; `targets` are the blanks with character offsets in `text`, `target` the same "
+        "as T5 writes it (`<extra_id_0> round <extra_id_1>`), `attributes` what the sentence states",
         ("mlm",),
     ),
     Column("prompt", STRING, "rendered prompt; null unless built with `--materialize-prompts`"),

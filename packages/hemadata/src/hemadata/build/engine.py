@@ -40,6 +40,7 @@ class Options:
     phantom: int | None = None
     dry_run: bool = False
     prompt: str | None = None
+    variant: str | None = None
 
     @property
     def of_rows(self) -> dict[str, str]:
@@ -102,11 +103,12 @@ def build(
         tell: told, in a line for a person, before an archive is unpacked, and what stays of it after an error.
 
     Raises:
-        UsageError: a slug is not known; nothing was done.
+        UsageError: a slug is not known, or no source has the variant; nothing was done.
     """
     options = options or Options()
     roots = [raw] if isinstance(raw, Path) else list(raw)
     wanted = sorted((sources.get(name) for name in dict.fromkeys(names)), key=_anchors_first)
+    _refuse_unknown_variant(wanted, options.variant)
     results = []
     for source in wanted:
         try:
@@ -122,6 +124,12 @@ def build(
     return results
 
 
+def _refuse_unknown_variant(wanted: Sequence[Source], variant: str | None) -> None:
+    known = sorted({name for source in wanted for name in source.facts.variants})
+    if variant is not None and variant not in known:
+        raise UsageError(f"--variant {variant}: the sources asked for have {', '.join(known) or 'no variants'}.")
+
+
 def _anchors_first(source: Source) -> bool:
     return source.facts.anchor not in (None, source.name)
 
@@ -133,7 +141,7 @@ def _build_one(
         with tempfile.TemporaryDirectory() as folder:
             phantom = _draw_phantom(source, Path(folder) / "phantom", options)
             spool = Spool(Path(folder) / "spool", tell)
-            plan = make_plan(source, source.open_raw([phantom] if phantom else roots, spool), options.limit)
+            plan = _plan(source, [phantom] if phantom else roots, spool, options)
             return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
     (out / "manifest").mkdir(parents=True, exist_ok=True)
     try:
@@ -141,7 +149,7 @@ def _build_one(
             phantom = _draw_phantom(source, out / ".building" / f"{source.name}-phantom", options)
             spool = Spool(out / ".building" / f"{source.name}-spool", tell)
             try:
-                plan = make_plan(source, source.open_raw([phantom] if phantom else roots, spool), options.limit)
+                plan = _plan(source, [phantom] if phantom else roots, spool, options)
                 built = _run(plan, out, options, progress, spool)
                 spool.remove()
                 return built
@@ -156,6 +164,10 @@ def _build_one(
         raise CorpusError(
             f"{source.name} is being built into {out} by another process. Wait for it, or use another --out."
         ) from error
+
+
+def _plan(source: Source, roots: Sequence[Path], spool: Spool, options: Options) -> Plan:
+    return make_plan(source, source.open_raw(roots, spool, options.variant), options.limit)
 
 
 def _draw_phantom(source: Source, folder: Path, options: Options) -> Path | None:
@@ -202,7 +214,7 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
     manifest = Manifest(
         source=name,
         task=source.facts.task,
-        source_version=source.facts.version if options.phantom is None else f"phantom-{options.phantom}",
+        source_version=_version(plan) if options.phantom is None else f"phantom-{options.phantom}",
         phantom=options.phantom,
         images=sum(shard.rows for record in records for shard in record.shards),
         objects=sum(record.objects for record in records),
@@ -226,6 +238,11 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
         quarantine=manifest.quarantine,
         undeclared=undeclared(manifest.quarantine, source.facts.defects),
     )
+
+
+def _version(plan: Plan) -> str:
+    """Version of the rows: that of the facts page, or the one that the reader found."""
+    return " and ".join(sorted({ref.about.get("source_version", plan.source.facts.version) for ref in plan.refs}))
 
 
 def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress | None) -> list[UnitRecord]:

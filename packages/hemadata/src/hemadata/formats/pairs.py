@@ -1,4 +1,4 @@
-"""The raw tree that hemasynth writes: `run.json` says how, `pairs.parquet` holds one question-answer pair a row."""
+"""The raw tree that hemasynth writes: `run.json` says how; `pairs.parquet` holds a question-answer pair a row."""
 
 import json
 from collections.abc import Iterable
@@ -20,37 +20,49 @@ SCHEMA = pa.schema(
 )
 
 
-def write(folder: Path, run: dict[str, Any], pairs: Iterable[dict[str, Any]]) -> None:
-    """Write a raw tree atomically, pairs first.
+def write(
+    folder: Path, run: dict[str, Any], rows: Iterable[dict[str, Any]], file: str = PAIRS, schema: pa.Schema = SCHEMA
+) -> None:
+    """Write a raw tree atomically, rows first.
 
     Args:
         folder: e.g. `raw/wbcatt-vqa/hemasynth`.
         run: engine, model, seed, versions, hashes, counts; no paths and no times, so that equal runs give equal files.
-        pairs: rows with the columns of `SCHEMA`; `image` is the file name of the cell's picture.
+        rows: with the columns of `schema`; of pairs, `image` is the file name of the cell's picture.
+        file: name of the table.
+        schema: of the table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_tables(folder / PAIRS, [to_table(list(pairs), SCHEMA)])
+    write_tables(folder / file, [to_table(list(rows), schema)])
     write_text(folder / RUN, json.dumps(run, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Run and pairs of a raw tree.
+def read(
+    folder: Path, file: str = PAIRS, schema: pa.Schema = SCHEMA, command: str = "vqa"
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run and rows of a raw tree.
+
+    Args:
+        folder: e.g. `raw/wbcatt-vqa/hemasynth`.
+        file: name of the table.
+        schema: its columns; others are passed over.
+        command: of hemasynth, that makes it.
 
     Raises:
         FormatError: a file is missing or not what it should be.
     """
     try:
-        for name in (RUN, PAIRS):
+        for name in (RUN, file):
             if not (folder / name).is_file():
-                raise FormatError(f"{folder}: expected {RUN} and {PAIRS}, as hemasynth writes them; {name} is missing.")
+                raise FormatError(f"{folder}: expected {RUN} and {file}, as hemasynth writes them; {name} is missing.")
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        table = pq.read_table(folder / PAIRS)
-        if not isinstance(run, dict) or not set(SCHEMA.names) <= set(table.column_names):
+        table = pq.read_table(folder / file)
+        if not isinstance(run, dict) or not set(schema.names) <= set(table.column_names):
             raise ValueError(f"they hold a {type(run).__name__} and the columns {', '.join(table.column_names)}")
         if missing := {"engine", "seed"} - run.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
-        return run, table.select(SCHEMA.names).cast(SCHEMA).to_pylist()
+        return run, table.select(schema.names).cast(schema).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise FormatError(
-            f"{folder}: {RUN} or {PAIRS} cannot be read ({error}). Make them again: hemasynth vqa"
+            f"{folder}: {RUN} or {file} cannot be read ({error}). Make them again: hemasynth {command}"
         ) from error

@@ -68,11 +68,12 @@ class Sample:
 class Raw:
     """The raw folders of one source, and the reader's way to report what it cannot use.
 
-    `raw.own` is the source's own tree; `raw["acevedo"]` another declared in its `raw = [...]`.
+    `raw.own` is the source's own tree; `raw["acevedo"]` another declared in its `raw = [...]`; `raw.variant` the one of
+    `variants = [...]` that the user named.
     """
 
-    def __init__(self, facts: SourceFacts, trees: Mapping[str, RawTree]) -> None:
-        self.facts, self.trees = facts, dict(trees)
+    def __init__(self, facts: SourceFacts, trees: Mapping[str, RawTree], variant: str | None = None) -> None:
+        self.facts, self.trees, self.variant = facts, dict(trees), variant
         self.problems: list[Quarantined] = []
 
     @property
@@ -101,6 +102,32 @@ class Raw:
         if not (parts := pattern.fullmatch(file.stem)):
             raise self.unlike(f"names like {example}, but {file.name} is there")
         return parts
+
+    def choose(self, there: Mapping[str, bool], expected: str) -> str:
+        """The layout to read: the one that is there, or of several the one that the user named.
+
+        Args:
+            there: layout, as `variants = [...]` of the TOML names it -> whether it is in the tree.
+            expected: how each looks, for the message.
+
+        Raises:
+            LayoutError: none is there, not the named one, or several and none was named.
+        """
+        found = [name for name, is_there in there.items() if is_there]
+        root, name = self.own.root, self.facts.name
+        if self.variant and self.variant not in found:
+            raise LayoutError(
+                f"{root}: --variant {self.variant} is not there; found {' and '.join(found) or 'nothing'}. "
+                f"Expected {expected}."
+            )
+        if len(found) > 1 and not self.variant:
+            raise LayoutError(
+                f"{root}: {' and '.join(found)} are both there, and a corpus holds one. Name it: "
+                + " or ".join(f"hemadata build --source {name} --variant {variant}" for variant in found)
+            )
+        if not found:
+            raise self.unlike(expected)
+        return self.variant or found[0]
 
     def problem(self, file: RawFile | str, record: str, reason: str, detail: str = "") -> None:
         """Report a file or record that makes no row."""
@@ -153,12 +180,13 @@ class Source:
         """Whether all raw folders of the source are below `roots`."""
         return all(_find(roots, folder) for folder in self.facts.raw_folders)
 
-    def open_raw(self, roots: Sequence[Path], spool: Spool | None = None) -> Raw:
+    def open_raw(self, roots: Sequence[Path], spool: Spool | None = None, variant: str | None = None) -> Raw:
         """Scan the raw folders, each below the first of `roots` that has it.
 
         Args:
             roots: folders that are searched in order.
             spool: where archives are unpacked that cannot be read in place; None: they are left out.
+            variant: layout to read where several are there; a source without variants takes no notice.
 
         Raises:
             InputMissingError: a folder is not there; the message says where the data come from.
@@ -166,7 +194,8 @@ class Source:
         found = {folder: _find(roots, folder) for folder in self.facts.raw_folders}
         if missing := [folder for folder, path in found.items() if path is None]:
             raise InputMissingError(self._how_to_get(roots[0], missing))
-        return Raw(self.facts, {folder: RawTree.scan(path, spool) for folder, path in found.items() if path})
+        trees = {folder: RawTree.scan(path, spool) for folder, path in found.items() if path}
+        return Raw(self.facts, trees, variant if variant in self.facts.variants else None)
 
     def _how_to_get(self, root: Path, missing: list[str]) -> str:
         facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)

@@ -94,6 +94,7 @@ class SourceFacts(Facts):
     annotation_origin: Literal["published", "derived", "none"]
     version: str
     raw: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()  # layouts with other rows, of which a build reads one
     family: str | None = None
     anchor: str | None = None
     citation: str

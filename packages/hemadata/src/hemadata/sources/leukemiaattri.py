@@ -8,7 +8,7 @@ from pathlib import Path
 from hemadata import ontology
 from hemadata.formats import coco
 from hemadata.formats.boxes import Attribute, Box, Boxes
-from hemadata.formats.rawtree import RawFile
+from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -22,7 +22,7 @@ def index(raw: Raw) -> Iterator[Ref]:
 
     The twelve subsets show the same slides, so the group is the slide, across subsets.
     """
-    for subset, files in sorted(_subsets(raw).items()):
+    for subset, files in sorted(_subsets(raw.own).items()):
         pages = {
             split: next((files[p.format(split)] for p in PAGES if p.format(split) in files), None)
             for split in ("train", "test")
@@ -38,10 +38,35 @@ def index(raw: Raw) -> Iterator[Ref]:
                 yield from _read(raw, subset, split, page, files)
 
 
-def _subsets(raw: Raw) -> dict[str, dict[str, RawFile]]:
+def pictures(tree: RawTree) -> dict[str, RawFile]:
+    """Key of a reference -> picture, of every subset, whether it has boxes or not."""
+    return {
+        f"{subset}/{file.stem}": file
+        for subset, files in _subsets(tree).items()
+        for path, file in files.items()
+        if path.startswith("images/") and path.endswith(".png")
+    }
+
+
+def slide(key: str) -> str:
+    """Group of a key: its slide, whatever the subset."""
+    return f"slide {key.rpartition('/')[2].partition('_')[0]}"
+
+
+def about(key: str) -> dict[str, str | None]:
+    """What a key tells: diagnosis of the patient and magnification."""
+    subset, _, stem = key.rpartition("/")
+    suffix = stem.rpartition("_")[2]
+    return {
+        "diagnosis": suffix if suffix in DIAGNOSES else None,
+        "magnification": f"{subset.split('_')[1][:-1]}x",
+    }
+
+
+def _subsets(tree: RawTree) -> dict[str, dict[str, RawFile]]:
     """Subset name in upper case -> {path inside it in lower case: file}."""
     found: dict[str, dict[str, RawFile]] = {}
-    for name, file in raw.own.files.items():
+    for name, file in tree.files.items():
         if match := SUBSET.search(name):
             found.setdefault(match["subset"].upper(), {})[match["rest"].lower()] = file
     return found
@@ -57,18 +82,14 @@ def _read(raw: Raw, subset: str, split: str, page: RawFile, files: dict[str, Raw
         if path not in files:
             raw.problem(page, stem, "missing_image", f"no Images/{split}/{name} in {subset}")
             continue
-        slide, _, rest = stem.partition("_")
-        suffix = rest.rpartition("_")[2]
+        key = f"{subset}/{stem}"
         yield Ref(
-            f"{subset}/{stem}",
+            key,
             files[path],
             objects=Boxes.of(_box(annotation) for annotation in picture.annotations),
-            group=f"slide {slide}",
+            group=slide(key),
             split_upstream=split,
-            about={
-                "diagnosis": suffix if suffix in DIAGNOSES else None,
-                "magnification": f"{subset.split('_')[1][:-1]}x",
-            },
+            about=about(key),
         )
     for path, file in files.items():
         if path.startswith(f"images/{split}/") and path not in named:

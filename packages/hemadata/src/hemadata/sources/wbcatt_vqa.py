@@ -1,15 +1,19 @@
-"""WBCAtt-VQA: pairs that hemasynth has written, on the pictures of PBC, one row per picture."""
+"""WBCAtt-VQA: questions on the pictures of PBC, one row per picture, written by hemasynth or by the authors."""
 
-from collections import defaultdict
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hemadata.formats import pairs
+from hemadata.errors import DefectError
+from hemadata.formats import captions, pairs
+from hemadata.formats.captions import Texts
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.acevedo import TOP
 from hemadata.sources.base import Raw, Ref
 
+EXPECTED = "hemasynth/{run.json, pairs.parquet}, or train_annotations.zip and test_annotation.zip of the authors"
+URDU = re.compile("[\u0600-\u06ff]")
 QA = (
     "question_id",
     "question",
@@ -25,18 +29,19 @@ QA = (
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture that has pairs, in file-name order."""
-    own = raw.own.find("hemasynth")
-    run, rows = pairs.read(own.root / "hemasynth")
+    synthetic = any(f"/{name}".endswith("/hemasynth/run.json") for name in raw.own.files)
+    variant = raw.choose({"hemasynth": synthetic, "authors": captions.is_there(raw.own)}, EXPECTED)
+    if variant == "hemasynth":
+        version, of_picture = _hemasynth(raw)
+    else:
+        version, of_picture = variant, captions.gather(raw.own, "Question", _pair, raw.problem)
     pictures = {
         file.name.rpartition("/")[2]: (name, file) for name, file in raw["acevedo"].find(TOP).below(TOP).files.items()
     }
-    of_picture: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        of_picture[row["image"]].append(row)
-    for image, asked in sorted(of_picture.items()):
+    for image, asked in of_picture.items():
         stem = image.rpartition(".")[0]
         if image not in pictures:
-            raw.problem(own.file(f"hemasynth/{pairs.PAIRS}"), stem, "missing_image", f"no {image} in acevedo")
+            raw.problem(asked.page, stem, "missing_image", f"no {image} in acevedo")
             continue
         name, file = pictures[image]
         yield Ref(
@@ -44,12 +49,33 @@ def index(raw: Raw) -> Iterator[Ref]:
             file,
             label_raw=name.partition("/")[0],
             group=stem,
-            split_upstream=asked[0]["split_upstream"],
+            split_upstream=asked.split,
+            split_paper=asked.split if variant == "authors" else None,
             about={
-                "source_version": f"hemasynth {run['engine']} seed {run['seed']}",
-                "qa": [{key: row[key] for key in QA} for row in sorted(asked, key=lambda row: row["question_id"])],
+                "source_version": version,
+                "qa": [{key: pair.get(key) for key in QA} | {"question_id": i} for i, pair in asked.texts.items()],
             },
         )
+
+
+def _hemasynth(raw: Raw) -> tuple[str, dict[str, Texts]]:
+    own = raw.own.find("hemasynth")
+    run, rows = pairs.read(own.root / "hemasynth")
+    page, found = own.file(f"hemasynth/{pairs.PAIRS}"), dict[str, Texts]()
+    for row in sorted(rows, key=lambda row: (row["image"], row["question_id"])):
+        texts = found.setdefault(row["image"], Texts(page, set(), {}))
+        texts.splits.add(row["split_upstream"])
+        texts.texts[row["question_id"]] = row
+    return f"hemasynth {run['engine']} seed {run['seed']}", found
+
+
+def _pair(words: dict[str, Any]) -> dict[str, Any]:
+    question, answer = words["Question"], words.get("Answer")
+    if not (isinstance(question, str) and isinstance(answer, str) and question.strip() and answer.strip()):
+        raise DefectError("unreadable_annotation", f"no question with an answer: {str(words)[:100]}")
+    if URDU.search(question):
+        raise DefectError("junk_file", "a question in Urdu, of the follow-up set WBCMor-VQA")
+    return {"question": question, "answer": answer, "origin": "model", "generated_by": "BioMistral-7B"}
 
 
 def draw(out: Path, n: int, seed: int) -> None:
