@@ -200,6 +200,24 @@ def test_raabin_m1_two_raters(tmp_path: Path) -> None:
     ((ref,), _) = plan("raabin-m1", tmp_path)
     assert [box.label_raw for box in ref.objects or ()] == ["Band", "Meta", "Burst", None, None, None]
     assert ref.key == "a(1)" and (ref.objects or ())[1].source_id == "132_1.bmp"
+    _, rows = built("raabin-m1", tmp_path, tmp_path)
+    found = [
+        [(r["rater"], r["raw"], r["label"]) for r in o["ratings"] or ()] for o in rows["raabin-m1/a(1)"]["objects"]
+    ]
+    assert found == [
+        [("Label1", "Band", "band_neutrophil"), ("Label2", "Band", "band_neutrophil")],
+        [("Label1", "Meta", "metamyelocyte")],
+        [("Label2", "Burst", "smudge_cell")],
+        [],
+        [("Label1", "Band", "band_neutrophil"), ("Label2", "Meta", "metamyelocyte")],
+        [],
+    ]
+
+
+def test_raabin_word_of_one_rater_that_nobody_knows_stops(tmp_path: Path) -> None:
+    raabin_pair(tmp_path, "raabin-m1", "f", "a", jpeg(), record(("Band", "Bnd", 1, 2, 31, 32)))
+    (result,) = build(["raabin-m1"], tmp_path, tmp_path / "corpus", Options(jobs=1))
+    assert "'Bnd'" in str(result.error) and "images/a.jpg" in str(result.error)
 
 
 def test_raabin_m1_broken_record_and_lonely_files(tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def _facts(ref: Ref) -> tuple[Any, ...]:
     files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
     boxes = None
     if (found := ref.objects) is not None:
-        boxes = found.numbers.tobytes(), found.labels, found.attributes, found.source_ids, ref.objects_shown
+        columns = found.labels, found.attributes, found.source_ids, found.ratings
+        boxes = found.numbers.tobytes(), *columns, ref.objects_shown
     plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
     return (*plain, files, boxes, sorted(ref.about.items()))
 
@@ -155,7 +156,7 @@ def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
         named[False].add(ref.label_raw)
         named[True].add(ref.label_fine_raw)
         if ref.objects:
-            named[False].update(ref.objects.labels)
+            named[False].update(ref.objects.words())
     unknown = []
     for is_fine, labels in ((False, source.label_map()), (True, source.fine_map())):
         for raw in sorted(name for name in named[is_fine] if name is not None):
@@ -170,7 +171,7 @@ def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
 
 
 def _raw_labels(ref: Ref, is_fine: bool) -> set[str | None]:
-    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(ref.objects.labels if ref.objects else ())}
+    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(ref.objects.words() if ref.objects else ())}
 
 
 def plan_summary(plan: Plan) -> dict[str, object]:

@@ -7,7 +7,7 @@ from hemadata import schema
 from hemadata.build.images import Check, Picture, look
 from hemadata.build.masks import MaskReader
 from hemadata.errors import DefectError
-from hemadata.formats.boxes import Attribute, Box, Boxes
+from hemadata.formats.boxes import Attribute, Box, Boxes, Rating
 from hemadata.geometry import XYWH, fit_box, inside, turn_box
 from hemadata.labels import LabelMap
 from hemadata.prompts import Template, materialised
@@ -125,13 +125,16 @@ class RowMaker:
                     "label_raw": label_raw,
                     "label_relation": relation,
                     "attributes": _attributes(boxes.attributes[number]) if boxes.attributes else None,
-                    "ratings": None,
+                    "ratings": self._ratings(boxes.ratings[number]) if boxes.ratings else None,
                     "rle": None,
                     "source_id": boxes.source_ids[number] if boxes.source_ids else None,
                     "flags": ["bbox_clipped"] if clipped else None,
                 }
             )
         return objects
+
+    def _ratings(self, ratings: tuple[Rating, ...]) -> list[Row] | None:
+        return [{"rater": rater, "raw": word, "label": self.labels[word][0]} for rater, word in ratings] or None
 
     def _clip(
         self, ref: Ref, box: Box, number: int, turned: XYWH, picture: Picture, found: list[Quarantined]

@@ -10,6 +10,9 @@ from hemadata.geometry import XYWH
 Attribute = tuple[str, str | None, str | None]
 """Name, canonical value (None: not stated) and raw value of a morphology attribute."""
 
+Rating = tuple[str, str]
+"""A rater and the class word that he gave; who gave none has no rating."""
+
 
 @dataclass(slots=True)
 class Box:
@@ -20,12 +23,14 @@ class Box:
         label_raw: class word as the source spells it.
         attributes: (name, value or None, raw value) of the morphology vocabulary.
         source_id: the annotation's own number, where it has one.
+        ratings: what each rater said, where the source tells them apart.
     """
 
     xywh: XYWH
     label_raw: str | None
     attributes: tuple[Attribute, ...] = ()
     source_id: str | None = None
+    ratings: tuple[Rating, ...] = ()
 
 
 class Boxes(Sequence[Box]):
@@ -36,9 +41,10 @@ class Boxes(Sequence[Box]):
         labels: raw class word of each.
         attributes: of each, or empty where none has any.
         source_ids: of each, or empty where none has one.
+        ratings: of each, or empty where none has any.
     """
 
-    __slots__ = ("attributes", "labels", "numbers", "source_ids")
+    __slots__ = ("attributes", "labels", "numbers", "ratings", "source_ids")
 
     def __init__(
         self,
@@ -46,8 +52,10 @@ class Boxes(Sequence[Box]):
         labels: tuple[str | None, ...],
         attributes: tuple[tuple[Attribute, ...], ...] = (),
         source_ids: tuple[str | None, ...] = (),
+        ratings: tuple[tuple[Rating, ...], ...] = (),
     ) -> None:
         self.numbers, self.labels, self.attributes, self.source_ids = numbers, labels, attributes, source_ids
+        self.ratings = ratings
 
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> "Boxes":
@@ -55,8 +63,13 @@ class Boxes(Sequence[Box]):
         boxes = list(boxes)
         attributes = tuple(box.attributes for box in boxes) if any(box.attributes for box in boxes) else ()
         source_ids = tuple(box.source_id for box in boxes) if any(box.source_id for box in boxes) else ()
+        ratings = tuple(box.ratings for box in boxes) if any(box.ratings for box in boxes) else ()
         numbers = array("d", [number for box in boxes for number in box.xywh])
-        return cls(numbers, tuple(box.label_raw for box in boxes), attributes, source_ids)
+        return cls(numbers, tuple(box.label_raw for box in boxes), attributes, source_ids, ratings)
+
+    def words(self) -> set[str | None]:
+        """Every class word, those of single raters too."""
+        return {*self.labels, *(word for rated in self.ratings for _, word in rated)}
 
     def frames(self) -> Iterator[XYWH]:
         """x, y, w, h of each."""
@@ -69,7 +82,8 @@ class Boxes(Sequence[Box]):
     def __iter__(self) -> Iterator[Box]:
         for number, (xywh, label) in enumerate(zip(self.frames(), self.labels, strict=True)):
             attributes = self.attributes[number] if self.attributes else ()
-            yield Box(xywh, label, attributes, self.source_ids[number] if self.source_ids else None)
+            ratings = self.ratings[number] if self.ratings else ()
+            yield Box(xywh, label, attributes, self.source_ids[number] if self.source_ids else None, ratings)
 
     @overload
     def __getitem__(self, at: int) -> Box: ...

@@ -5,14 +5,16 @@ import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from hemadata.errors import FormatError
-from hemadata.formats.boxes import Boxes
+from hemadata.formats.boxes import Boxes, Rating
 from hemadata.formats.paired import PICTURES
 from hemadata.formats.rawtree import RawFile
 
+RATERS = ("Label1", "Label2")
 _CELL = re.compile(r"Cell_(\d+)")
 _PLACE = re.compile(r"(?P<top>(?:.*/)?)(?P<kind>images|jsons)/(?P<stem>[^/]+)\.(?P<ending>[^./]+)", re.IGNORECASE)
 
@@ -40,20 +42,29 @@ def read(page: RawFile) -> Record:
         whole = json.loads(page.text())
         cells = sorted((int(m[1]), whole[key]) for key in whole if (m := _CELL.fullmatch(key)))
         corners = [[float(cell[side]) for side in ("x1", "y1", "x2", "y2")] for _, cell in cells]
-        labels = tuple(_agreed(cell) for _, cell in cells)
+        ratings = tuple(_ratings(cell) for _, cell in cells)
         film, ids = whole.get("Film ID"), tuple(cell.get("Cell_ID") for _, cell in cells)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{page.name}: not a record of cells ({type(error).__name__}: {error})") from error
     if not cells:
         raise FormatError(f"{page.name}: no Cell_<n> in it; found {', '.join(list(whole)[:5])}")
     numbers = array("d", [n for x0, y0, x1, y1 in corners for n in (x0, y0, x1 - x0, y1 - y0)])
-    return Record(film and intern(str(film).strip()), Boxes(numbers, labels, source_ids=ids if any(ids) else ()))
+    labels, ids = tuple(map(_agreed, ratings)), ids if any(ids) else ()
+    return Record(film and intern(str(film).strip()), Boxes(numbers, labels, (), ids, ratings if any(ratings) else ()))
 
 
-def _agreed(cell: dict[str, Any]) -> str | None:
-    given = {
-        intern(str(cell[rater]).strip()) for rater in ("Label1", "Label2") if cell.get(rater) not in (None, "null", "")
-    }
+def _ratings(cell: dict[str, Any]) -> tuple[Rating, ...]:
+    given = [(rater, str(cell.get(rater) or "").strip()) for rater in RATERS]
+    return _shared(tuple((rater, intern(word)) for rater, word in given if word not in ("", "null")))
+
+
+@lru_cache(4096)
+def _shared(ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
+    return ratings  # few words, many cells: one copy of each pair is held
+
+
+def _agreed(ratings: tuple[Rating, ...]) -> str | None:
+    given = {word for _, word in ratings}
     return given.pop() if len(given) == 1 else None
 
 
