@@ -23,7 +23,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     if roboflow.is_export(raw.own):
         if raw.own.has_folder("JPEGImages"):
             raise LayoutError(
-                f"{raw.own.root}: holds the archive and a Roboflow export of the same pictures. Keep one."
+                f"{raw.own.root}: holds the archive and a Roboflow export of the same pictures: two versions. Keep one."
             )
         yield from _exported(raw)
         return
@@ -41,7 +41,9 @@ def _exported(raw: Raw) -> Iterator[Ref]:
     for split, image, boxes in roboflow.read(raw.own, raw.problem):
         key = f"{split}/{image.stem}" if split else image.stem
         group = roboflow.source_photograph(image.stem)
-        yield Ref(key, image, objects=boxes, group=group, split_upstream=split, about=version)
+        # The paper seems to have used the 255 / 73 / 36 of this re-issue: no other split has 36 test pictures.
+        paper = split if split != "validation" else None
+        yield Ref(key, image, objects=boxes, group=group, split_upstream=split, split_paper=paper, about=version)
 
 
 def load(ref: Ref) -> Sample:
