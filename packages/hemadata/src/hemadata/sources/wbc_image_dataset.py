@@ -10,6 +10,8 @@ from hemadata.formats.tables import read_csv
 from hemadata.phantom import Smear, bmp_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref
 
+TWIN = {"dataset-1/139": "dataset-1/112"}  # the same pixels twice, with slightly different masks
+PAPER = {1: "train"}  # its 300 training images are as many as Data set 1 has
 KINDS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
 
 
@@ -18,19 +20,20 @@ def index(raw: Raw) -> Iterator[Ref]:
     tree = raw.own.find("Dataset 1")
     for number in (1, 2):
         # The header's second column is called "class label" in one table and "class" in the other.
-        table = tree.get(f"Class Labels of Dataset {number}.csv")
-        codes = {row[0].lstrip("0"): row[1] for row in read_csv(table, columns=2)} if table else {}
-        for image in tree.each(f"Dataset {number}/*.bmp"):
+        images = list(tree.each(f"Dataset {number}/*.bmp"))
+        table = f"Class Labels of Dataset {number}.csv"
+        rows = read_csv(tree.file(table), columns=2) if images or table in tree.files else ()
+        codes = {row[0].lstrip("0"): row[1] for row in rows}
+        for image in images:
             mask = tree.get(f"Dataset {number}/{image.stem}.png")
             if mask is None:
                 raw.problem(image, image.stem, "missing_annotation", f"no mask {image.stem}.png beside it")
                 continue
             key = f"dataset-{number}/{image.stem}"
-            yield Ref(key, image, mask=mask, label_raw=codes.pop(image.stem.lstrip("0"), None))
+            label, group = codes.pop(image.stem.lstrip("0"), None), TWIN.get(key, key)
+            yield Ref(key, image, mask=mask, label_raw=label, group=group, split_paper=PAPER.get(number))
         for left in codes:
-            raw.problem(
-                f"Class Labels of Dataset {number}.csv", left, "missing_image", f"no image {left} in Dataset {number}"
-            )
+            raw.problem(table, left, "missing_image", f"no image {left} in Dataset {number}")
         for mask in tree.each(f"Dataset {number}/*.png"):
             if tree.get(f"Dataset {number}/{mask.stem}.bmp") is None:
                 raw.problem(mask, mask.stem, "missing_image", f"no image {mask.stem}.bmp beside it")
