@@ -35,7 +35,8 @@ def index(raw: Raw) -> Iterator[Ref]:
         if not is_named_after_class(crop, stem, raw.problem):
             continue
         said = ratings.pop(stem, None)
-        yield Ref(stem, crop.image, label_raw=crop.label, about={"ratings": said} if said else {})
+        about = {"ratings": said} if said else {}
+        yield Ref(stem, crop.image, label_raw=crop.label, split_paper="train", about=about)  # the paper trains on all
     for stem in ratings:
         raw.problem(TABLES[0], stem, "missing_image", f"no picture {stem}.tiff")
 

@@ -19,12 +19,18 @@ PARTS = ("train", "val", "valid", "validation", "test")  # of copies that somebo
 
 
 def index(raw: Raw) -> Iterator[Ref]:
-    """One reference per crop, whatever the folder around the class folders is called."""
+    """One reference per crop, whatever the folder around the class folders is called; the paper trains on all."""
     for crop in crops(raw.own, raw.facts.name, CLASSES, raw.problem, (".bmp", ".png")):
         part = [crop.above[-1]] if crop.above and crop.above[-1].lower() in PARTS else []
         is_copy = bool(part) or crop.image.name.lower().endswith(".png")
         about = {"source_version": f"{raw.facts.version}, a copy re-issued by others"} if is_copy else {}
-        yield Ref("/".join([*part, crop.label, crop.inside]), crop.image, label_raw=crop.label, about=about)
+        yield Ref(
+            "/".join([*part, crop.label, crop.inside]),
+            crop.image,
+            label_raw=crop.label,
+            split_paper="train",
+            about=about,
+        )
 
 
 def draw(out: Path, n: int, seed: int) -> None:

@@ -20,7 +20,8 @@ def index(raw: Raw) -> Iterator[Ref]:
     for crop in crops(tree, raw.facts.name, CLASSES, raw.problem):
         parts = [normalise(part) for part in crop.above]
         below = crop.above[parts.index(normalise(TOP)) + 1 :] if normalise(TOP) in parts else crop.above
-        yield Ref("/".join([*below, crop.label, crop.inside]), crop.image, label_raw=crop.label)
+        key = "/".join([*below, crop.label, crop.inside])
+        yield Ref(key, crop.image, label_raw=crop.label, split_paper="train")  # the paper trains on the crops
 
 
 def draw(out: Path, n: int, seed: int) -> None:

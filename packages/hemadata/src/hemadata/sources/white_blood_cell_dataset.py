@@ -19,7 +19,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     images = {file.stem: file for file in raw.own.find(IMAGES).below(IMAGES).each("*.jpg")}
     masks = {file.stem: file for file in raw.own.find(MASKS).below(MASKS).each("*.png")}
     for stem, image, mask in pairs(images, masks, raw.problem):
-        yield Ref(stem, image, mask=mask, group=stem)
+        yield Ref(stem, image, mask=mask, group=stem, split_paper="train")  # the paper trains on all
 
 
 def draw(out: Path, n: int, seed: int) -> None:
