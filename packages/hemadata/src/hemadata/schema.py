@@ -22,6 +22,7 @@ FLAGS = {
     "boxes_from_mask": "nobody published boxes of this image: they are the connected components of its published mask",
     "cell_crop": "the image is one annotated box of the field `source_file`, cut out and stored as lossless PNG; "
     "`sha256` is of that PNG",
+    "called_bad": "the publisher marks the picture as bad",
     "mask_snapped": "stray mask values were set to the nearest declared one, as the source's TOML declares",
 }
 
@@ -105,7 +106,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("encoding_source", STRING, "format of the original file: jpeg, png, webp, bmp, tiff, npz, gif"),
     Column("sha256", STRING, "hex, of the original bytes"),
     Column("pixel_hash", STRING, "xxh3-128 hex of size, mode and decoded pixels (null where the build did not decode)"),
-    Column("flags", STRINGS, "what was done to the row: " + "; ".join(f"`{k}`: {v}" for k, v in FLAGS.items())),
+    Column(
+        "flags",
+        STRINGS,
+        "what to know of the row: " + "; ".join(f"`{k}`: {v}" for k, v in FLAGS.items()),
+    ),
     Column("split_upstream", STRING, "split that the publisher states: train, validation, test"),
     Column("split_paper", STRING, "split of the Uni-Hema paper, where it can be rebuilt"),
     Column(

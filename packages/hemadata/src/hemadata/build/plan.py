@@ -131,7 +131,7 @@ def _facts(ref: Ref) -> tuple[Any, ...]:
         columns = found.labels, found.attributes, found.source_ids, found.ratings
         boxes = found.numbers.tobytes(), *columns, ref.objects_shown
     plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
-    return (*plain, files, boxes, sorted(ref.about.items()))
+    return (*plain, ref.flags, files, boxes, sorted(ref.about.items()))
 
 
 def _bucket_count(images: int, size: int) -> int:

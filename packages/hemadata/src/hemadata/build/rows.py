@@ -77,7 +77,9 @@ class RowMaker:
         row = self.constants.copy()
         sample_id = f"{self.source.name}/{ref.key}"
         width, height = picture.size
-        flags = ["reencoded"] if picture.data is not original else []
+        flags = list(ref.flags)
+        if picture.data is not original:
+            flags.append("reencoded")
         if picture.orientation != 1:
             flags.append("exif_rotated")
         row["sample_id"] = sample_id

@@ -31,6 +31,7 @@ class Ref:
         objects_shown: the objects hold in the frame that a viewer shows, not in the stored one.
         group: patient, slide, film, field or photograph, as published; None: the image stands alone.
         split_upstream: train, validation or test, as published.
+        flags: words of `schema.FLAGS` that the source's text gives.
         about: further columns of `schema.COLUMNS`, by name.
     """
 
@@ -45,6 +46,7 @@ class Ref:
     group: str | None = None
     split_upstream: str | None = None
     split_paper: str | None = None
+    flags: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from hemadata.errors import LayoutError
 from hemadata.formats import voc_like
+from hemadata.formats.boxes import Boxes
 from hemadata.formats.paired import PICTURES, matched
 from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
 
+BAD = re.compile(r"<bad>\s*1\s*</bad>")
 HEAD = "<source><database>Makerere Automated Lab Diagnostics Database</database></source>"
 
 
@@ -41,9 +43,14 @@ def fields(raw: Raw, name: str, expected: str, tags: tuple[str, ...]) -> Iterato
             f"{raw.own.root}: expected {expected}; found {len(images)} pictures and {len(pages)} pages so named. "
             "If the archive names them in another way, change fields() in sources/plasmodium.py."
         )
-    for stem, image, boxes in matched(images, pages, lambda page: voc_like.objects(page.text(), tags), raw.problem):
+
+    def read(page: RawFile) -> tuple[Boxes, tuple[str, ...]]:
+        text = page.text()
+        return voc_like.objects(text, tags), ("called_bad",) if BAD.search(text) else ()
+
+    for stem, image, (boxes, flags) in matched(images, pages, read, raw.problem):
         # The paper trains on the pictures that have a box.
-        yield Ref(stem, image, objects=boxes, split_paper="train" if len(boxes) else None)
+        yield Ref(stem, image, objects=boxes, split_paper="train" if len(boxes) else None, flags=flags)
 
 
 def draw(out: Path, n: int, seed: int) -> None:
