@@ -151,7 +151,7 @@ def test_slip_in_a_facts_page_is_refused(before: str, after: str, word: str, tmp
 
 
 def test_catalogue_as_json(run: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, _ = run("sources", "list", "--json")
+    code, out, _ = run("sources", "list", "--all", "--json")
     rows = json.loads(out)
     assert code == 0 and {row["name"] for row in rows} == set(sources.names())
     for row in rows:

@@ -31,6 +31,7 @@ def progress_bar(unit: str, quiet: bool = False) -> Iterator[Callable[[str, int,
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
@@ -38,13 +39,14 @@ def progress_bar(unit: str, quiet: bool = False) -> Iterator[Callable[[str, int,
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    done = (DownloadColumn(),) if unit == "bytes" else (MofNCompleteColumn(), TextColumn(unit))
+    columns = (TextColumn("{task.description}"), BarColumn(), *done)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         tasks: dict[str, Any] = {}
 
-        def update(name: str, done: int, total: int) -> None:
+        def update(name: str, count: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done)
+                tasks[name] = bar.add_task(name, total=total or None)
+            bar.update(tasks[name], completed=count)
 
         yield update

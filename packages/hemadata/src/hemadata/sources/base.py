@@ -149,6 +149,7 @@ class Source:
     facts: SourceFacts
     module: ModuleType
     toml: bytes
+    is_foreign: bool = False  # of another package
 
     @property
     def name(self) -> str:
@@ -202,12 +203,12 @@ class Source:
     def _how_to_get(self, root: Path, missing: list[str]) -> str:
         facts, folders = self.facts, " and ".join(str(root / folder) for folder in missing)
         lines = [f"The raw data of {facts.name} are not in {folders}."]
-        if facts.instructions:
+        if any(download.by_program and not download.optional for download in facts.download):
+            lines.append(f"To fetch them: hemadata fetch --source {facts.name}   (homepage: {facts.homepage})")
+        elif facts.instructions:
             lines += [facts.instructions.strip(), f"Homepage: {facts.homepage}"]
-        elif facts.download:
-            lines.append(f"Get them from {facts.download[0].url} and put them there (homepage: {facts.homepage}).")
         else:
-            lines.append(f"They come from {facts.homepage}.")
+            lines.append(f"They come from {facts.homepage}: hemadata fetch --source {facts.name} tells the steps.")
         lines.append(f"To try the pipeline without them: hemadata build --source {facts.name} --phantom 200")
         return "\n".join(lines)
 

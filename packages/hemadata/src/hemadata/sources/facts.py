@@ -2,12 +2,28 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hemadata.errors import UsageError
 from hemadata.quarantine import REASONS
+
+Sureness = Literal["high", "medium", "low"]
+Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Hex40 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+# Behind these a person signs in, accepts terms or starts a plug-in.
+PERSON_HOSTS = (
+    "www.kaggle.com",
+    "drive.google.com",
+    "universe.roboflow.com",
+    "ieee-dataport.org",
+    "www.cancerimagingarchive.net",
+    "datasetninja.com",
+)
 
 # SPDX where there is one. The others say how free the data are; `unknown` is never published.
 LICENSES = (
@@ -24,6 +40,10 @@ LICENSES = (
     "LicenseRef-free-data",
     "LicenseRef-research-only",
     "unknown",
+)
+# Whoever fetches data under another one says so: no commercial use, research only, or nobody said anything.
+FREE_LICENSES = tuple(
+    name for name in LICENSES if name not in ("LicenseRef-research-only", "unknown") and "-NC" not in name
 )
 
 
@@ -46,12 +66,54 @@ class Domain(Facts):
 class Download(Facts):
     """One file to get; a checksum only where one is published."""
 
-    url: str
-    file: str | None = None
-    kind: Literal["zip", "tar", "rar", "7z", "git", "csv", "folder", "npz"]
-    sha256: str | None = None
-    md5: str | None = None
-    bytes: int | None = None
+    url: str  # a direct link; the page to open where `person` is set
+    mirrors: tuple[str, ...] = ()  # further links to the same file, tried in order
+    file: str | None = None  # its name below the raw folder
+    kind: Literal["zip", "tar", "tar.gz", "rar", "7z", "npz", "git", "csv", "text", "folder"]
+    sha256: Hex64 | None = None
+    md5: Hex32 | None = None
+    git_sha1: Hex40 | None = None  # id of the file in git
+    bytes: int | None = Field(None, ge=0)
+    person: bool = False  # behind a login, a plug-in or a choice: no program may fetch it
+    optional: bool = False  # a copy or a supplement: fetched only where it is asked for
+
+    @field_validator("file")
+    @classmethod
+    def _below_the_folder(cls, file: str | None) -> str | None:
+        if file is not None and not is_below(file):
+            raise ValueError(f'file "{file}" must be a relative name without ".."')
+        return file
+
+    @property
+    def by_program(self) -> bool:
+        """Whether `hemadata fetch` may get it."""
+        host = urlsplit(self.url).hostname or ""
+        return not self.person and self.kind not in ("git", "folder") and host not in PERSON_HOSTS
+
+
+def is_below(name: str) -> bool:
+    """Whether a relative name stays below the folder that it is joined to."""
+    return bool(name) and not name.startswith(("/", "\\")) and ".." not in name.replace("\\", "/").split("/")
+
+
+class Counts(Facts):
+    """What the archive itself holds, as its facts page counts it, where that is not what the paper says."""
+
+    images: int | None = None
+    classes: int | None = None
+
+
+class Confidence(Facts):
+    """How sure the facts are: read from the archive (high), from other people's programs (medium), guessed (low)."""
+
+    layout: Sureness
+    annotation: Sureness
+    classes: Sureness
+
+    @property
+    def lowest(self) -> "Sureness":
+        """The weakest of the three."""
+        return min((self.layout, self.annotation, self.classes), key=("low", "medium", "high").index)
 
 
 class Published(Facts):
@@ -115,7 +177,10 @@ class SourceFacts(Facts):
     foreground: tuple[str, ...] = ()
     vocabulary: str | None = None  # of ontology/morphology.toml
     published: Published = Published()
+    archive: Counts = Counts()
     defects: dict[str, int] = Field(default_factory=dict)
+    overlaps: dict[str, str] = Field(default_factory=dict)  # slug of a source with the same pictures -> which
+    confidence: Confidence | None = None
 
     @model_validator(mode="after")
     def _closed_vocabularies(self) -> "SourceFacts":
@@ -127,6 +192,11 @@ class SourceFacts(Facts):
         if (self.task == "segmentation") != bool(self.foreground):
             raise ValueError("a segmentation source declares its binary target: foreground = [...]")
         return self
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether the licence must be accepted before a program fetches the data."""
+        return self.license not in FREE_LICENSES
 
     @property
     def raw_folders(self) -> tuple[str, ...]:

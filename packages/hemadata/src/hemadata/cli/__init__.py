@@ -5,6 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hemadata.cli.fetch import fetch
+from hemadata.cli.options import CorpusArgument, Json
+from hemadata.cli.sources import sources_app
 from hemadata.console import complain, emit, progress_bar, say
 from hemadata.errors import EXIT_DONE, EXIT_FINDINGS, HemaError, UsageError
 
@@ -16,13 +19,16 @@ app = typer.Typer(
     rich_markup_mode=None,  # drawn help takes twice as long to appear
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sources_app = typer.Typer(no_args_is_help=True, help="The registered data sets.")
 prompts_app = typer.Typer(no_args_is_help=True, help="Prompt templates.")
 app.add_typer(sources_app, name="sources")
+app.command(
+    epilog="Examples:\n\n"
+    "    hemadata fetch --source bccd\n\n"
+    "    hemadata fetch --source vivax --accept-license --raw downloads\n\n"
+    "    hemadata fetch --source bmc --watch     tells the steps, ends when all has arrived"
+)(fetch)
 app.add_typer(prompts_app, name="prompts")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
-CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
 EXIT_STOPPED = 130
 Depth = Literal["none", "header", "full"]
 
@@ -162,36 +168,6 @@ def schema(as_json: Json = False) -> None:
         print(render(), end="")
 
 
-@sources_app.command("list", epilog="Example:\n\n    hemadata sources list --json")
-def sources_list(
-    corpus: Annotated[Path, typer.Option(help="Corpus whose counts are shown beside the published ones.")] = Path(
-        "corpus"
-    ),
-    as_json: Json = False,
-) -> None:
-    """All sources in the order of the paper's tables, published counts beside those found in the corpus."""
-    from hemadata.sources.catalogue import catalogue, table
-
-    rows = catalogue(corpus)
-    if as_json:
-        emit(rows)
-    else:
-        say(table(rows))
-
-
-@sources_app.command("show", epilog="Example:\n\n    hemadata sources show raabin")
-def sources_show(name: Annotated[str, typer.Argument(help="Slug of a source.")], as_json: Json = False) -> None:
-    """Everything that is known about one source: layout, licence, citation, labels, defects."""
-    from hemadata import sources
-    from hemadata.sources.catalogue import page
-
-    source = sources.get(name)
-    if as_json:
-        emit(source.facts.model_dump(mode="json"))
-    else:
-        say(page(source))
-
-
 @prompts_app.command("render", epilog="Example:\n\n    hemadata prompts render corpus --task detection -n 3")
 def prompts_render(
     corpus: CorpusArgument = Path("corpus"),
@@ -224,7 +200,3 @@ def prompts_render(
     else:
         for entry in shown:
             say(f"{entry['sample_id']}\t{entry['prompt']}")
-
-
-if __name__ == "__main__":
-    main()
