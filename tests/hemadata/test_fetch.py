@@ -407,6 +407,16 @@ def test_arrival_of_a_file_of_another_size_is_not_complete(tmp_path: Path) -> No
     assert found.images == 1 and "cut, or another version" in found.missing[0]
 
 
+def test_archives_that_the_build_unpacks_need_only_be_there(tmp_path: Path) -> None:
+    names = ("Train.rar", "TestA.rar")
+    source = source_of(*({"url": f"https://example.org/{name}", "file": name, "kind": "rar"} for name in names))
+    (tmp_path / "far-away").mkdir()
+    (tmp_path / "far-away" / "Train.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
+    assert any("TestA.rar is not there" in line for line in arrival(source, tmp_path).missing)
+    (tmp_path / "far-away" / "TestA.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
+    assert arrival(source, tmp_path).is_complete
+
+
 def test_head_of_every_kind() -> None:
     assert found_instead(ZIP[:100], "npz") is None
     assert found_instead(b"Rar!\x1a\x07\x01\x00", "rar") is None

@@ -17,6 +17,7 @@ from hemadata.build import Built, Options, build
 from hemadata.cli import main
 from hemadata.errors import UsageError
 from hemadata.labels import LabelMap
+from hemadata.scaffold import TO_FILL
 from hemadata.sources.facts import read_facts
 from PIL import Image
 
@@ -128,6 +129,7 @@ def test_one_image_is_enough_for_every_source(tmp_path: Path) -> None:
 def test_facts_page_is_named_after_the_source(name: str) -> None:
     facts = read_facts(PAGES / f"{name}.toml")
     assert facts.name == name
+    assert TO_FILL not in (PAGES / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml is not filled in yet"
     assert facts.citation and facts.homepage.startswith("http")
     assert facts.download or facts.instructions, "a person must learn where the data come from"
 
