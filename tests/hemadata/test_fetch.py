@@ -455,6 +455,7 @@ def test_command_fetches_and_says_when_nothing_is_left(
     source = source_of({"url": server.add("a"), "file": "a.zip", "kind": "zip"}, published={"images": 1})
     code, out, _ = command(source)
     assert code == 0 and "far-away is complete: 1 images" in out and "hemadata build" in out
+    assert f"a.zip: {len(ZIP):,} bytes are announced" in out
     code, out, err = command(source, "--json")
     said = json.loads(out)
     assert (code, said["complete"], said["images"], err) == (0, True, 1, "") and len(server.asked) == 1

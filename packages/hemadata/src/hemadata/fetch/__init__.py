@@ -140,7 +140,7 @@ def _one(
         so_far = f", going on after {part.size:,}" if part.size else ""
         tell(f"{path.name}: {size}{so_far}, from {link}")
         try:
-            _whole(client, link, download, part, patience, progress)
+            _whole(client, link, download, part, patience, progress, tell)
         except LinkError as error:
             refusals.append(f"{link}: {error}")
             continue
@@ -149,14 +149,22 @@ def _one(
     return File(path, "failed", part.size, checked, tuple(refusals))
 
 
-def _whole(client: Any, link: str, download: Any, part: Partial, patience: Patience, progress: Progress | None) -> None:
+def _whole(
+    client: Any,
+    link: str,
+    download: Any,
+    part: Partial,
+    patience: Patience,
+    progress: Progress | None,
+    tell: Callable[[str], None],
+) -> None:
     """Bring the whole file and check it; where a resumed one is wrong, once more from the beginning."""
     was_begun = part.size > 0
-    get(client, link, download, part, patience, progress)
+    get(client, link, download, part, patience, progress, tell)
     wrong = fault(part.path, download)
     if wrong and was_begun:
         part.discard()
-        get(client, link, download, part, patience, progress)
+        get(client, link, download, part, patience, progress, tell)
         wrong = fault(part.path, download)
     if wrong:
         part.discard()

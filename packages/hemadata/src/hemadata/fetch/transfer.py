@@ -71,6 +71,7 @@ def get(
     part: Partial,
     patience: Patience,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Bring a file into its `Partial`, from where an earlier attempt ended.
 
@@ -81,6 +82,7 @@ def get(
         part: where it goes.
         patience: how often it is tried.
         progress: told after every block.
+        tell: told the size that the server announces.
 
     Raises:
         LinkError: the link gives no file, or another one, or ends early every time.
@@ -90,7 +92,7 @@ def get(
     while True:
         try:
             with _as_cuts_and_refusals():
-                return _attempt(client, link, download, part, progress)
+                return _attempt(client, link, download, part, progress, tell)
         except _CutError as cut:
             failures = 0 if part.size > furthest else failures + 1
             furthest = max(furthest, part.size)
@@ -111,7 +113,14 @@ def _as_cuts_and_refusals() -> Iterator[None]:
         raise LinkError(str(error) or type(error).__name__) from error
 
 
-def _attempt(client: httpx2.Client, link: str, download: Download, part: Partial, progress: Progress | None) -> None:
+def _attempt(
+    client: httpx2.Client,
+    link: str,
+    download: Download,
+    part: Partial,
+    progress: Progress | None,
+    tell: Callable[[str], None],
+) -> None:
     has_checksum = bool(download.sha256 or download.md5 or download.git_sha1)
     told, headers = part.told(), dict[str, str]()
     if told and told.link == link and (told.validator or has_checksum):
@@ -133,6 +142,7 @@ def _attempt(client: httpx2.Client, link: str, download: Download, part: Partial
             total = _length(answer)
             _refuse_size(total, download)
             part.begin(Told(str(link), total, _validator(answer)))
+            tell(f"{part.target.name}: {f'{total:,} bytes are' if total is not None else 'no size is'} announced")
         _make_room(part, total)
         _receive(answer, download, part, total, progress)
 
