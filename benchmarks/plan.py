@@ -46,7 +46,7 @@ def classification(root: Path, images: int) -> str:
         target = root / "large" / "hrls" / "Labelled" / label
         target.mkdir(parents=True)
         for cell in range(number, images, len(classes)):
-            os.symlink(root / "picture.bmp", target / f"{cell}.bmp")
+            (target / f"{cell}.bmp").symlink_to(root / "picture.bmp")
     return "hrls"
 
 
@@ -59,7 +59,7 @@ def detection(root: Path, images: int) -> str:
         (large / part).mkdir(parents=True)
         for number in range(images):
             file = files[number % len(files)]
-            os.symlink(file, large / part / f"BloodImage_{number:06d}{file.suffix}")
+            (large / part / f"BloodImage_{number:06d}{file.suffix}").symlink_to(file)
     return "bccd"
 
 
