@@ -9,7 +9,7 @@ from pathlib import Path
 from hemadata.audit.raw import RawReport, inspect
 from hemadata.errors import InputMissingError
 from hemadata.fetch.wanted import owners
-from hemadata.formats.archives import TO_UNPACK
+from hemadata.formats import streams
 from hemadata.sources.base import Source
 
 State = tuple[tuple[str, int, int], ...]
@@ -95,7 +95,8 @@ def _missing(source: Source, root: Path, report: RawReport) -> Iterator[str]:
         if download.file and not download.optional
     ]
     # Archives that cannot be read in place are unpacked by the build: here it counts that they are all there.
-    is_packed = any(path.name.lower().endswith(TO_UNPACK) for path in declared) and all(p.exists() for p in declared)
+    needs_build = any(path.name.lower().endswith(streams.ENDINGS) for path in declared)
+    is_packed = needs_build and all(path.exists() for path in declared)
     for deviation in report.deviations:
         if deviation.rule in ("size", "unfinished") or (deviation.rule == "layout" and not is_packed):
             yield f"{deviation.where}: {deviation.found}"
