@@ -211,7 +211,7 @@ def test_check_tells_every_deviation_with_its_severity(run: Run, tmp_path: Path)
     (pictures / "Thumbs.db").write_bytes(b"x")
     found = deviations("bccd", raw)
     assert found["warning", "images"] == ["images of bccd: 10 in the tree, 364 in the paper"]
-    assert "no Annotations/BloodImage_00002.xml" in found["warning", "missing_annotation"][0]
+    assert "BloodImage_00002 no annotation file of that name" in found["warning", "missing_annotation"][0]
     assert "BloodImage_00003" in found["warning", "missing_image"][0]
     assert "BloodImage_00004.jpg" in found["warning", "empty"][0]
     assert "crdownload" in found["warning", "unfinished"][0]
