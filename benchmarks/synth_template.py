@@ -6,30 +6,19 @@ before each pair.
 """
 
 import argparse
-import csv
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from hemadata.formats import pairs
 from hemasynth import claims
 from hemasynth.engines.template import TemplateEngine
-from hemasynth.faithful import Checker, Record
+from hemasynth.faithful import Checker
 from hemasynth.journal import Journal
-from hemasynth.lexicon import load
+from hemasynth.labels import read_labels
 from hemasynth.plan import Cell, plan
 from hemasynth.run import Run
-
-
-def cells(raw: Path) -> Iterator[Cell]:
-    names = load().values
-    for split in ("train", "val", "test"):
-        with (raw / "wbcatt" / f"pbc_attr_v1_{split}.csv").open(newline="", encoding="utf-8") as table:
-            for row in csv.DictReader(table):
-                record = Record(row["label"].lower(), {name: row[name] for name in names})
-                yield Cell(f"wbcatt/{Path(row['img_name']).stem}", row["img_name"], record, split)
 
 
 def check_all(found: list[Cell], forget: bool) -> float:
@@ -52,7 +41,7 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, default=Path("../shared/raw"), help="folder with wbcatt")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    found = list(cells(options.raw))
+    found = read_labels(options.raw / "wbcatt")
     with tempfile.TemporaryDirectory() as folder:
         start, cpu = time.perf_counter(), time.process_time()
         with Journal(Path(folder) / "journal.jsonl") as journal:

@@ -26,7 +26,7 @@ def test_from_phantom_to_checked_pairs(tmp_path: Path, monkeypatch: pytest.Monke
     built = json.loads(run("hemadata", "build", "--source", "wbcatt", "--jobs", "1", "--json", folder=tmp_path))
     assert built["sources"]["wbcatt"]["images"] == 20
     written = json.loads(run("hemasynth", "vqa", "--engine", "template", "--json", folder=tmp_path).splitlines()[-1])
-    assert written["pairs"] >= 2 * written["cells"] == 40
+    assert (written["cells"], written["pairs"] > 40) == (20, True)
     assert written["build"]["sources"]["wbcatt-vqa"]["images"] == 20
     assert "0 findings" in run("hemadata", "check", folder=tmp_path)
     with hemadata.open(tmp_path / "corpus") as corpus:

@@ -55,7 +55,7 @@ def test_unknown_engine_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, tmp_path, "vqa", "--engine", "templates") == 2
-    assert "auto, template, endpoint" in capsys.readouterr().err
+    assert "auto, vllm, endpoint, hf, template, replay" in capsys.readouterr().err
 
 
 def test_pairs_are_written_and_built_and_the_same_again(
@@ -75,8 +75,8 @@ def test_pairs_are_written_and_built_and_the_same_again(
     assert told["out"] == "raw/wbcatt-vqa/hemasynth"
     assert told["build"]["sources"]["wbcatt-vqa"]["images"] == 24
     _, rows = pairs.read(tree)
-    assert len(rows) == told["pairs"] >= 48
-    assert min(Counter(row["cell_id"] for row in rows).values()) >= 2
+    assert len(rows) == told["pairs"] > 48
+    assert {1, 2, 3} >= set(Counter(row["cell_id"] for row in rows).values())
 
 
 def test_corpus_holds_the_pairs_and_they_are_true(

@@ -20,7 +20,6 @@ def test_raw_control_characters_in_strings_are_read_and_removed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "Certainly!",
         "[]",
         json.dumps({**GOOD, "more": 1}),
@@ -35,6 +34,15 @@ def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(RefusedError) as caught:
         parse(text)
     assert caught.value.gate == "schema"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "gate"), [("", "stop", "empty"), (" \n", "stop", "empty"), ("x", "failed", "failed")]
+)
+def test_text_that_is_not_there(text: str, reason: str, gate: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(text, reason)
+    assert caught.value.gate == gate
 
 
 def test_cut_text_is_never_mended() -> None:

@@ -1,11 +1,18 @@
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import hemadata
 import pytest
+from hemadata.build import build
+from hemadata.errors import FormatError, InputMissingError
+from hemasynth import quota
 from hemasynth.engines.template import Style, TemplateEngine
 from hemasynth.faithful import Record
+from hemasynth.hard import hard_split
+from hemasynth.labels import read_labels
 from hemasynth.lexicon import load
-from hemasynth.plan import QUESTION_TYPES, Cell, cells, plan, topics
+from hemasynth.plan import QUESTION_TYPES, Cell, cells, plan, quotas, topics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +32,11 @@ def test_cells_of_a_corpus() -> None:
     assert cell == Cell("wbcatt/BNE_1", "BNE_1.jpg", Record("neutrophil", {"cell_size": "big"}), "val")
 
 
-def test_two_or_three_pairs_a_training_cell_and_two_a_test_cell(cells: list[Cell]) -> None:
+def test_two_or_three_pairs_a_training_cell_and_one_a_test_cell(cells: list[Cell]) -> None:
     items = plan(cells, LEXICON)
     of_cell = Counter(item.cell.sample_id for item in items)
     assert set(of_cell) == {cell.sample_id for cell in cells}
-    assert {of_cell[cell.sample_id] for cell in cells if cell.split_upstream == "test"} == {2}
+    assert {of_cell[cell.sample_id] for cell in cells if cell.split_upstream == "test"} == {1}
     assert {of_cell[cell.sample_id] for cell in cells if cell.split_upstream == "train"} == {2, 3}
 
 
@@ -103,3 +110,71 @@ def test_vector_depends_on_facts_alone(neutrophil: Record) -> None:
     assert cell.vector == replace(cell, sample_id="wbcatt/B", split_upstream="test").vector
     other = Record("neutrophil", {**neutrophil.attributes, "cell_size": "small"})
     assert cell.vector != replace(cell, record=other).vector
+
+
+@pytest.fixture(scope="module")
+def whole(raw_root: Path) -> list[Cell]:
+    return read_labels(raw_root / "wbcatt")
+
+
+def test_whole_of_wbcatt_gets_the_numbers_of_the_paper_and_every_quota_is_met(whole: list[Cell]) -> None:
+    items = plan(whole, LEXICON)
+    wanted = quotas(whole, LEXICON)
+    for side, total in {"train": 17_859, "test": 3_085}.items():
+        found = Counter(item.topic.question_type for item in items if quota.side(item.cell.split_upstream) == side)
+        assert found == wanted[side]
+        assert found.total() == total
+    assert max(Counter(item.cell.sample_id for item in items).values()) == 3
+
+
+def test_hard_split_shares_no_facts_and_has_every_cell_type_on_each_side(whole: list[Cell]) -> None:
+    hard = hard_split(whole)
+    vectors: dict[str, set[str]] = {}
+    for cell in whole:
+        vectors.setdefault(hard[cell.vector], set()).add(cell.vector)
+    assert set(vectors) == {"train", "validation", "test"}
+    assert sum(map(len, vectors.values())) == len(set.union(*vectors.values())) == 363
+    kinds = Counter((hard[cell.vector], cell.record.label) for cell in whole)
+    assert len(kinds) == 15
+    of_split = Counter(hard[cell.vector] for cell in whole)
+    assert 0.25 < of_split["test"] / len(whole) < 0.31
+
+
+@given(
+    total=st.integers(0, 30_000),
+    shares=st.dictionaries(st.text(max_size=3), st.floats(0.01, 1), min_size=1, max_size=8),
+)
+def test_apportioned_parts_sum_to_the_whole_and_miss_their_share_by_less_than_one(
+    total: int, shares: dict[str, float]
+) -> None:
+    parts = quota.apportion(total, shares)
+    assert sum(parts.values()) == total
+    whole = sum(shares.values())
+    assert all(abs(parts[name] - total * share / whole) < 1 for name, share in shares.items())
+
+
+def test_quota_that_fits_no_record_is_traded_and_counted() -> None:
+    dealer = quota.Dealer({"single": 2, "description": 3}, "key")
+    hands = [dealer.deal(2, {"single": 11}) for _ in range(2)]
+    assert hands == [["single", "single"], ["single", "single"]]
+    assert dealer.traded == {"single": 2}
+    assert dealer.left == {"single": 0, "description": 3}
+    assert dealer.deal(2, {"single": 1}) == ["single"]  # a poor record is not asked the same twice
+
+
+def test_tables_give_the_cells_that_a_corpus_gives(tmp_path: Path) -> None:
+    from hemadata import sources
+
+    sources.get("wbcatt").draw(tmp_path / "raw", 30, 0)
+    (built,) = build(["wbcatt"], tmp_path / "raw", tmp_path / "corpus")
+    assert built.error is None
+    with hemadata.open(tmp_path / "corpus") as corpus:
+        found = sorted(cells(corpus), key=lambda cell: cell.sample_id)
+    assert sorted(read_labels(tmp_path / "raw" / "wbcatt"), key=lambda cell: cell.sample_id) == found
+    (tmp_path / "raw" / "wbcatt" / "pbc_attr_v1_val.csv").unlink()
+    with pytest.raises(InputMissingError, match=r"pbc_attr_v1_val\.csv is missing"):
+        read_labels(tmp_path / "raw" / "wbcatt")
+    table = tmp_path / "raw" / "wbcatt" / "pbc_attr_v1_test.csv"
+    table.write_text(table.read_text().replace("round", "square"))
+    with pytest.raises(FormatError, match=r"is 'square'; expected one of"):
+        read_labels(table)

@@ -30,6 +30,8 @@ Examples:
     hemasynth vqa --model BioMistral-7B --base-url http://127.0.0.1:8000/v1
 
     hemasynth vqa --engine template --limit 20 --json
+
+    hemasynth vqa --labels raw/wbcatt --engine vllm --shard 1/4      (one process per GPU: docs/serving.md)
 """
 CHECK_EXAMPLES = """
 Examples:
@@ -40,6 +42,25 @@ Examples:
 """
 
 
+ENGINE = Annotated[
+    str, typer.Option(help="auto, vllm, endpoint, hf, template or replay. auto never takes the templates.")
+]
+MODEL = Annotated[str, typer.Option(help="Alias, organisation/repository, folder, or the name that the server knows.")]
+REVISION = Annotated[str | None, typer.Option(help="Commit of the model's repository; an alias has one.")]
+BASE_URL = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, up to and with /v1.")]
+JOURNAL = Annotated[Path | None, typer.Option(help="Journal of an earlier run, for --engine replay.")]
+SLOTS = Annotated[int, typer.Option(min=1, help="Requests in flight at a time at a server.")]
+SEED = Annotated[int, typer.Option(help="Of the plan and of every request.")]
+
+
+def read_shard(text: str) -> tuple[int, int]:
+    """Return k and n of "k/n"."""
+    k, _, n = text.partition("/")
+    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise UsageError(f"--shard is {text!r}; expected K/N with K from 1 to N, such as 1/4.")
+    return int(k), int(n)
+
+
 @app.callback()
 def commands() -> None:
     """Keep the command's name in the call while there are few of them."""
@@ -48,25 +69,32 @@ def commands() -> None:
 @app.command(epilog=VQA_EXAMPLES)
 def vqa(
     corpus: Annotated[Path, typer.Option(help="Corpus with wbcatt; the pairs are built into it.")] = Path("corpus"),
+    labels: Annotated[Path | None, typer.Option(help="WBCAtt's label tables, in place of a corpus.")] = None,
     raw: Annotated[Path, typer.Option(help="Folder of raw data, with the pictures of acevedo.")] = Path("raw"),
     out: Annotated[Path | None, typer.Option(help="Folder that gets wbcatt-vqa/; default: that of --raw.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, template or endpoint. auto never takes the templates.")] = "auto",
-    model: Annotated[str, typer.Option(help="Alias, or the name that the server knows.")] = "BioMistral-7B",
-    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server, up to and with /v1.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the plan and of every request.")] = 0,
+    engine: ENGINE = "auto",
+    model: MODEL = "BioMistral-7B",
+    revision: REVISION = None,
+    base_url: BASE_URL = None,
+    journal: JOURNAL = None,
+    slots: SLOTS = 64,
+    seed: SEED = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many cells.")] = None,
+    shard: Annotated[str, typer.Option(help="K/N: write only the k-th of n parts, beside the others.")] = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
-    """Write question-answer pairs for every cell of wbcatt, and build them into the corpus as wbcatt-vqa."""
-    from hemasynth.engines import choose
+    """Write question-answer pairs for every cell of wbcatt, and build them into the corpus as wbcatt-vqa.
+
+    With --labels no corpus is needed and nothing is built; hemadata builds the tree that is written.
+    """
+    from hemasynth.engines.choose import choose
     from hemasynth.vqa import build, write
 
-    if engine not in choose.ENGINES:
-        raise UsageError(f'No engine is called "{engine}". There are {", ".join(choose.ENGINES)}.')
-    chosen = choose.choose(engine, model, base_url)
+    part = read_shard(shard)
+    chosen = choose(engine, model, base_url, revision=revision, journal=journal, slots=slots)
     with _bar() as progress:
-        outcome, folder = write(chosen, corpus, out or raw, seed, limit, progress)
-    built = build(corpus, out or raw, raw)
+        outcome, folder = write(chosen, corpus, out or raw, seed, limit, progress, labels, part)
+    built = build(corpus, out or raw, raw) if labels is None and part[1] == 1 else None
     counts = outcome.run["counts"]
     if as_json:
         totals = {name: counts[name] for name in ("cells", "pairs", "refused")}
@@ -76,8 +104,13 @@ def vqa(
     for what in ("question_type", "origin", "refusals"):
         if counts[what]:
             typer.echo(f"  {what.replace('_', ' ')}: " + ", ".join(f"{name} {n:,}" for name, n in counts[what].items()))
-    images = ", ".join(f"{name} {source['images']:,} images" for name, source in built["sources"].items())
-    typer.echo(f"Pairs in {folder}, built into {corpus}: {images}")
+    if built is not None:
+        images = ", ".join(f"{name} {source['images']:,} images" for name, source in built["sources"].items())
+        typer.echo(f"Pairs in {folder}, built into {corpus}: {images}")
+    elif part[1] > 1:
+        typer.echo(f"Part {shard} is done. When all are, call it once more without --shard.")
+    else:
+        typer.echo(f"Pairs in {folder}. Into a corpus: hemadata build --source wbcatt-vqa --raw {out or raw}")
 
 
 @app.command(epilog=CHECK_EXAMPLES)

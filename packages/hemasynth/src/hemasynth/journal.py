@@ -82,6 +82,26 @@ class Journal:
             ) from error
         self.entries += entries
 
+    def adopt(self) -> int:
+        """Take over what processes with a shard each have written beside this journal; returns how many entries.
+
+        Raises:
+            JournalError: one of them is still writing, or its journal is damaged.
+        """
+        known = {_line(entry) for entry in self.entries}
+        taken = 0
+        for path in sorted(self.path.parent.glob(f"{self.path.stem}.*-of-*{self.path.suffix}")):
+            with Journal(path) as shard:
+                new = [entry for entry in shard.entries if _line(entry) not in known]
+            self.append(new)
+            taken += len(new)
+        return taken
+
+
+def shard_path(path: Path, shard: tuple[int, int]) -> Path:
+    """Return the journal of one of n processes, beside the common one."""
+    return path.with_name(f"{path.stem}.{shard[0]}-of-{shard[1]}{path.suffix}") if shard[1] > 1 else path
+
 
 def read(path: Path) -> tuple[list[Entry], int]:
     """Return the entries of a journal and the length of its good part in bytes.

@@ -37,10 +37,15 @@ def parse(text: str, finish_reason: str = "stop") -> Draft:
     """Return the draft in a reply.
 
     Raises:
-        RefusedError: the text was cut ("truncated"), or is not the JSON that was asked for ("schema").
+        RefusedError: the engine could not answer ("failed"), the text was cut ("truncated"), nothing was written
+            ("empty"), or it is not the JSON that was asked for ("schema").
     """
+    if finish_reason == "failed":
+        raise RefusedError("failed")
     if finish_reason == "length":
         raise RefusedError("truncated")
+    if not text.strip():
+        raise RefusedError("empty")
     try:
         found = json.loads(text, strict=False)  # constrained output may hold raw control characters in its strings
         draft = Draft.model_validate(found, strict=True)

@@ -4,14 +4,16 @@ import hashlib
 import json
 import random
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Protocol
 
+from hemasynth import quota
 from hemasynth.faithful import Record
+from hemasynth.hard import hard_split
 from hemasynth.lexicon import Lexicon
 
 QUESTION_TYPES = ("single", "pair", "yes_no", "type_from_features", "features_from_type", "description")
@@ -68,6 +70,7 @@ class Item:
     Attributes:
         id: unique and stable: cell and slot.
         turn: how often this topic was drawn before for the same facts; engines take another style for each turn.
+        split_hard: the side of the hard split (`hard.py`).
     """
 
     id: str
@@ -75,6 +78,7 @@ class Item:
     topic: Topic
     turn: int
     seed: int
+    split_hard: str | None = None
 
 
 @cache
@@ -99,23 +103,56 @@ def cells(corpus: Corpus, source: str = "wbcatt") -> Iterator[Cell]:
 
 
 def plan(cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | None = None) -> list[Item]:
-    """Plan two or three pairs for each training cell and two for each test cell.
+    """Plan the paper's number of pairs for so many cells, with a fixed share of each question type (`quota.py`).
 
-    Cells with the same facts share one deck of topics, so that thousands of equal records are asked different things.
+    Cells with the same facts share one deck of topics per question type, so that thousands of equal records are asked
+    different things.
+
+    Args:
+        cells: all that are described: quotas are counted over them, also where `limit` takes a part.
+        lexicon: what can be asked.
+        seed: of everything that is drawn.
+        limit: only the first so many cells that get pairs.
     """
-    decks: dict[str, Deck] = {}
+    ordered = sorted(cells, key=lambda cell: cell.sample_id)
+    sides = {cell.sample_id: quota.side(cell.split_upstream) for cell in ordered}
+    numbers = quota.pairs_of_cells(sides, seed)
+    dealers = {its: quota.Dealer(parts, f"{seed}:{its}") for its, parts in quotas(ordered, lexicon, seed).items()}
+    hard = hard_split(ordered, seed)
+    decks: dict[str, dict[str, Deck]] = {}
     items: list[Item] = []
-    for cell in sorted(cells, key=lambda cell: cell.sample_id)[:limit]:
-        deck = decks.get(cell.vector)
-        if deck is None:
-            deck = decks[cell.vector] = Deck(topics(cell.record, lexicon), f"{seed}:{cell.vector}")
-        extra = cell.split_upstream != "test" and _number(f"{seed}:{cell.sample_id}") % 2
-        name = cell.sample_id.rsplit("/", 1)[-1]
-        for slot, topic in enumerate(deck.draw(3 if extra else 2)):
-            turn = deck.turns[topic]
-            deck.turns[topic] += 1
-            items.append(Item(f"{name}-{slot}", cell, topic, turn, _number(f"{seed}:{cell.sample_id}:{slot}")))
+    for cell in [cell for cell in ordered if numbers[cell.sample_id]][:limit]:
+        vector, name = cell.vector, cell.sample_id.rsplit("/", 1)[-1]
+        if vector not in decks:
+            decks[vector] = _decks(cell, lexicon, seed)
+        own = decks[vector]
+        room = {kind: len(deck.topics) for kind, deck in own.items()}
+        taken: list[Topic] = []
+        for slot, kind in enumerate(dealers[sides[cell.sample_id]].deal(numbers[cell.sample_id], room)):
+            topic = own[kind].draw(taken)
+            taken.append(topic)
+            turn = own[kind].turns[topic]
+            own[kind].turns[topic] += 1
+            number = _number(f"{seed}:{cell.sample_id}:{slot}")
+            items.append(Item(f"{name}-{slot}", cell, topic, turn, number, hard[vector]))
     return items
+
+
+def quotas(cells: Sequence[Cell], lexicon: Lexicon, seed: int = 0) -> dict[str, dict[str, int]]:
+    """Return the number of pairs per question type, for "train" and "test"."""
+    sides = {cell.sample_id: quota.side(cell.split_upstream) for cell in cells}
+    totals: Counter[str] = Counter()
+    for name, number in quota.pairs_of_cells(sides, seed).items():
+        totals[sides[name]] += number
+    shares = frames(lexicon.name)["plan"]["shares"]
+    return {its: quota.apportion(total, shares) for its, total in totals.items()}
+
+
+def _decks(cell: Cell, lexicon: Lexicon, seed: int) -> dict[str, "Deck"]:
+    kinds: dict[str, list[Topic]] = defaultdict(list)
+    for topic in topics(cell.record, lexicon):
+        kinds[topic.question_type].append(topic)
+    return {kind: Deck(found, f"{seed}:{cell.vector}:{kind}") for kind, found in kinds.items()}
 
 
 class Deck:
@@ -126,52 +163,47 @@ class Deck:
         self.pile: list[Topic] = []
         self.turns: dict[Topic, int] = defaultdict(int)
 
-    def draw(self, count: int) -> list[Topic]:
-        """Deal `count` topics that differ from each other."""
-        hand: list[Topic] = []
+    def draw(self, taken: Container[Topic] = ()) -> Topic:
+        """Deal the next topic that is not taken; there must be one."""
         held: list[Topic] = []
-        while len(hand) < count:
+        while True:
             if not self.pile:
                 self.pile = list(self.topics)
                 random.Random(f"{self.key}:{self.round}").shuffle(self.pile)
                 self.round += 1
             topic = self.pile.pop()
-            (held if topic in hand else hand).append(topic)
-        self.pile += reversed(held)
-        return hand
+            if topic not in taken:
+                self.pile += reversed(held)
+                return topic
+            held.append(topic)
 
 
 def topics(record: Record, lexicon: Lexicon) -> list[Topic]:
-    """List what can be asked about a record, each topic as often as its weight says."""
+    """List what can be asked about a record, each topic once."""
     rules = frames(lexicon.name)["plan"]
-    weights: dict[str, int] = rules["weights"]
     known = [name for name in lexicon.values if not _blurred(record, name)]
     found: list[Topic] = []
-
-    def add(times: int, *args: Any, **kwargs: Any) -> None:
-        found.extend([Topic(*args, **kwargs)] * times)
-
     for name in known:
         value = record.value(name)
-        add(weights["single"], "single", (name,), asked=name)
+        found.append(Topic("single", (name,), asked=name))
         if value != "nil":
-            add(weights["yes_no_true"], "yes_no", (name,), asked=name, premise=value)
+            found.append(Topic("yes_no", (name,), asked=name, premise=value))
         others = [other for other in lexicon.values[name] if other not in (value, "nil")]
         other = others[_number(f"{name}:{sorted(record.attributes.items())}") % len(others)]
-        add(weights["yes_no_false"], "yes_no", (name,), asked=name, premise=other)
+        found.append(Topic("yes_no", (name,), asked=name, premise=other))
     for pair in rules["pairs"]:
         if set(pair) <= set(known) and record.value(pair[0]) != "nil":
-            add(weights["pair"], "pair", tuple(pair))
+            found.append(Topic("pair", tuple(pair)))
     if record.label is not None:
         for chosen in rules["features"]:
             if stated := _stated(record, chosen):
-                add(weights["type_from_features"], "type_from_features", (*stated, "label"), asked="label")
+                found.append(Topic("type_from_features", (*stated, "label"), asked="label"))
         for group, chosen in rules["groups"].items():
             if stated := _stated(record, chosen):
-                add(weights["features_from_type"], "features_from_type", (*stated, "label"), group=group)
+                found.append(Topic("features_from_type", (*stated, "label"), group=group))
         if set(record.attributes) >= set(lexicon.values):
-            add(weights["description"], "description", (*known, "label"))
-    return found
+            found.append(Topic("description", (*known, "label")))
+    return list(dict.fromkeys(found))
 
 
 def _blurred(record: Record, name: str) -> bool:

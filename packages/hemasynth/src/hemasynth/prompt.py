@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from hemasynth.faithful import Record
 from hemasynth.lexicon import Lexicon
 from hemasynth.plan import Item, Topic
 
@@ -76,20 +77,29 @@ def render(item: Item, lexicon: Lexicon, refused: Sequence[str] = ()) -> str:
     facts = {name: record.value(name) for name in sorted(topic.uses)}
     style = STYLES[item.turn % len(STYLES)]
     lines = [f"Record: {json.dumps(facts, separators=(',', ':'))} Task: {_task(topic)} Style: {style}"]
-    if refused:
+    if refused and refused[0] in _REASONS:  # a text that did not arrive was not at fault
         lines.append(f"An earlier text was refused: {_REASONS[refused[0]]}.")
     return fixed_text(lexicon) + "\n".join(lines) + "\n"
 
 
-def schema(topic: Topic, lexicon: Lexicon) -> dict[str, Any]:
+def schema(topic: Topic, lexicon: Lexicon, record: Record | None = None) -> dict[str, Any]:
     """Return the JSON schema of a reply; "uses" comes first, so that facts are fixed before prose.
 
     It depends on the number of facts alone: a server compiles a handful of grammars.
+
+    Args:
+        topic: how many facts are stated.
+        lexicon: all attributes and values.
+        record: leaves only the topic's attributes and this record's values, for the last attempt.
     """
+    names: list[str] = [*lexicon.values, "label"]
     values = sorted({value for known in lexicon.values.values() for value in known} | set(lexicon.labels))
+    if record is not None:
+        names = sorted(topic.uses)
+        values = sorted({value for name in names if (value := record.value(name)) is not None})
     use = {
         "type": "object",
-        "properties": {"attribute": {"enum": [*lexicon.values, "label"]}, "value": {"enum": values}},
+        "properties": {"attribute": {"enum": names}, "value": {"enum": values}},
         "required": ["attribute", "value"],
         "additionalProperties": False,
     }

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeVar
 
 from hemadata.errors import HemaError
 
@@ -16,11 +17,14 @@ from hemasynth.engines.base import Engine, Reply, Request
 from hemasynth.engines.template import TemplateEngine
 from hemasynth.faithful import Checker
 from hemasynth.journal import Entry, Journal
+from hemasynth.language import english
 from hemasynth.parse import Draft, RefusedError, parse
 from hemasynth.plan import Cell, Item, frames_text, plan
+from hemasynth.sessions import Session
 
 BATCH = 256  # entries between two syncs of the journal: what a kill can cost
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
@@ -69,6 +73,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self._fallback = TemplateEngine(self.checker.lexicon.name)
+        self.session = Session(self.engine.name, self.engine.model)
 
     def settings(self) -> dict[str, Any]:
         """Return what two runs must share to write the same pairs: part of `run.json` and of every journal key."""
@@ -78,7 +83,9 @@ class Run:
             "source": lexicon.name,
             "engine": self.engine.name,
             "model": self.engine.model,
-            "revision": None,
+            "revision": getattr(self.engine, "revision", None),
+            "weights": getattr(self.engine, "weights", None),
+            "constraint": getattr(self.engine, "constraint", None),
             "seed": self.seed,
             "versions": {"hemasynth": version("hemasynth")},
             "lexicon": lexicon.digest,
@@ -88,7 +95,12 @@ class Run:
         }
 
     def write(
-        self, cells: Iterable[Cell], journal: Journal, limit: int | None = None, progress: Progress | None = None
+        self,
+        cells: Iterable[Cell],
+        journal: Journal,
+        limit: int | None = None,
+        progress: Progress | None = None,
+        shard: tuple[int, int] = (1, 1),
     ) -> Outcome:
         """Write the pairs of all cells into the journal, and return them from there.
 
@@ -97,31 +109,49 @@ class Run:
             journal: open; entries of an earlier run with the same settings are kept and not written again.
             limit: only so many cells.
             progress: told how many pairs are decided, and of how many.
+            shard: (k, n): only every n-th pair from the k-th on, for n processes with a journal each.
 
         Raises:
             EngineMissingError, EngineError: the engine fails; the journal keeps what was done.
         """
-        items = plan(cells, self.checker.lexicon, self.seed, limit)
+        began = perf_counter()
+        items = plan(cells, self.checker.lexicon, self.seed, limit)[shard[0] - 1 :: shard[1]]
         keys = self._keys(items)
         decided, refused = self._resume(items, keys, journal.entries)
         pending = [item for item in items if item.id not in decided]
-        if pending:
-            self.engine.start()
-        for number, attempt in enumerate(LADDER):
-            requests = (
-                self._request(item, number, attempt, refused.get(item.id, []))
-                for item in pending
-                if len(refused.get(item.id, [])) == number  # more: an earlier run was refused on this rung
-            )
-            for batch in _batches(self.engine.generate(requests)):
-                entries = [self._entry(reply, keys[reply.request.item.id]) for reply in batch]
-                journal.append(entries)
-                self._note(entries, decided, refused)
-                if progress is not None:
-                    progress(len(decided), len(items))
-            pending = [item for item in pending if item.id not in decided]
-        journal.append(self._last_resort(item, keys[item.id]) for item in pending)
+        try:
+            if pending:
+                self._start()
+            for number, attempt in enumerate(LADDER):
+                requests = (
+                    self._request(item, number, attempt, refused.get(item.id, []))
+                    for item in pending
+                    if len(refused.get(item.id, [])) == number  # more: an earlier run was refused on this rung
+                )
+                for batch in _batches(self.session.watch(self.engine.generate(requests))):
+                    entries = [self._entry(reply, keys[reply.request.item.id]) for reply in batch]
+                    journal.append(entries)
+                    self._note(entries, decided, refused)
+                    if progress is not None:
+                        progress(len(decided), len(items))
+                pending = [item for item in pending if item.id not in decided]
+            for last in _batches(pending):
+                journal.append(self._last_resort(item, keys[item.id]) for item in last)
+            self.session.ended = "done"
+        except BaseException as error:
+            self.session.ended = type(error).__name__
+            raise
+        finally:
+            self.session.seconds = perf_counter() - began - self.session.start_seconds
         return self._outcome(items, keys, journal)
+
+    def _start(self) -> None:
+        began = perf_counter()
+        try:
+            self.engine.start()
+        finally:
+            self.session.start_seconds = perf_counter() - began
+            self.session.version = getattr(self.engine, "version", "")
 
     # -- one pair ----------------------------------------------------------------------------------
 
@@ -130,7 +160,8 @@ class Run:
             return Request(item, attempt=number)
         lexicon = self.checker.lexicon
         text = prompt.render(item, lexicon, refused[-1] if refused else ())
-        schema = prompt.schema(item.topic, lexicon)
+        last = number == len(LADDER) - 1
+        schema = prompt.schema(item.topic, lexicon, item.cell.record if last else None)
         seed = (item.seed + number) % 2**31
         return Request(item, text, schema, attempt.temperature, attempt.top_p, seed, attempt=number)
 
@@ -139,15 +170,18 @@ class Run:
         item, number = reply.request.item, reply.request.attempt
         entry = {"id": item.id, "key": key, "attempt": number}
         entry |= {"tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out}
+        refused = {"text": reply.text, "finish_reason": reply.finish_reason}  # kept, so that `replay` can judge it anew
         try:
             draft = parse(reply.text, reply.finish_reason)
         except RefusedError as error:
-            return {**entry, "gates": [error.gate]}
+            return {**entry, **refused, "gates": [error.gate]}
         gates = self._gates(item, draft)
         if gates:
-            return {**entry, "gates": gates, "question": draft.question, "answer": draft.answer}
-        origin = "template" if self.engine.name == "template" else ("model_repaired" if number else "model")
-        return {**entry, "row": _row(item, draft, origin, reply.model or self.engine.model)}
+            return {**entry, **refused, "gates": gates}
+        writer = reply.model or self.engine.model
+        by_template = self.engine.name == "template" or (self.engine.name == "replay" and writer == "template")
+        origin = "template" if by_template else ("model_repaired" if number else "model")
+        return {**entry, "row": _row(item, draft, origin, writer)}
 
     def _gates(self, item: Item, draft: Draft) -> list[str]:
         uses = [(use.attribute, use.value) for use in draft.uses]
@@ -155,6 +189,8 @@ class Run:
         gates = list(report.gates)
         if not {name for name, _ in uses} >= set(item.topic.uses) and "uses" not in gates:
             gates.append("uses")
+        if "language" not in gates and not (english(draft.question) and english(draft.answer)):
+            gates.append("language")
         return gates
 
     def _last_resort(self, item: Item, key: str) -> Entry:
@@ -172,7 +208,10 @@ class Run:
     def _keys(self, items: Iterable[Item]) -> dict[str, str]:
         """Return a hash per item of all that its text depends on: a changed record or setting is written anew."""
         settings = json.dumps(self.settings(), sort_keys=True)
-        texts = {item.id: f"{settings}{item.cell.vector}{item.topic}{item.turn}{item.seed}" for item in items}
+        texts = {
+            item.id: f"{settings}{item.cell.vector}{item.topic}{item.turn}{item.seed}{item.split_hard}"
+            for item in items
+        }
         return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
     def _resume(
@@ -222,11 +261,12 @@ def _row(item: Item, draft: Draft, origin: str, generated_by: str) -> dict[str, 
         "origin": origin,
         "generated_by": generated_by,
         "split_upstream": item.cell.split_upstream,
+        "split_hard": item.split_hard,
     }
 
 
-def _batches(replies: Iterable[Reply]) -> Iterator[list[Reply]]:
-    batch: list[Reply] = []
+def _batches(replies: Iterable[T]) -> Iterator[list[T]]:
+    batch: list[T] = []
     failed: HemaError | None = None
     try:
         for reply in replies:

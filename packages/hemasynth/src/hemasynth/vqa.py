@@ -1,4 +1,4 @@
-"""`hemasynth vqa`: from a corpus with `wbcatt` to the raw tree `wbcatt-vqa`, and that into the corpus."""
+"""`hemasynth vqa`: from `wbcatt` in a corpus, or its label tables, to the raw tree `wbcatt-vqa` and into the corpus."""
 
 from pathlib import Path
 from typing import Any
@@ -6,21 +6,33 @@ from typing import Any
 import hemadata
 from hemadata.errors import InputMissingError
 
+from hemasynth import records, sessions
 from hemasynth.engines.base import Engine
-from hemasynth.journal import Journal
+from hemasynth.journal import Journal, shard_path
+from hemasynth.labels import read_labels
 from hemasynth.plan import Cell, cells
 from hemasynth.run import Outcome, Progress, Run, journal_path
 
 SOURCE, SLUG, PICTURES = "wbcatt", "wbcatt-vqa", "acevedo"
+SESSIONS = "sessions.jsonl"
 
 
-def read_cells(corpus: Path) -> list[Cell]:
+def read_cells(corpus: Path, labels: Path | None = None) -> list[Cell]:
     """Read the cells of `wbcatt`.
 
+    Args:
+        corpus: read through `hemadata.open`.
+        labels: WBCAtt's tables, in place of the corpus.
+
     Raises:
-        InputMissingError: there is no corpus, or it has no `wbcatt`.
+        InputMissingError: there is no corpus, or it has no `wbcatt`; or there are no tables.
     """
-    how = f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}"
+    if labels is not None:
+        return read_labels(labels)
+    how = (
+        f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}\n"
+        f"or read WBCAtt's tables without a corpus: --labels raw/{SOURCE}"
+    )
     try:
         opened = hemadata.open(corpus)
     except InputMissingError as error:
@@ -32,7 +44,14 @@ def read_cells(corpus: Path) -> list[Cell]:
 
 
 def write(
-    engine: Engine, corpus: Path, raw: Path, seed: int = 0, limit: int | None = None, progress: Progress | None = None
+    engine: Engine,
+    corpus: Path,
+    raw: Path,
+    seed: int = 0,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    labels: Path | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> tuple[Outcome, Path]:
     """Write question-answer pairs for the cells of a corpus as a raw tree.
 
@@ -43,17 +62,30 @@ def write(
         seed: of plan and requests.
         limit: only so many cells.
         progress: told how many pairs are decided, and of how many.
+        labels: WBCAtt's tables, in place of the corpus.
+        shard: (k, n): write only this part, into a journal of its own and no tree. A later call without a shard takes
+            over all such journals, writes what is missing, and the tree.
 
     Returns:
         What was written, and where.
     """
     from hemadata.formats import pairs
 
-    found = read_cells(corpus)
-    with Journal(journal_path(raw, SLUG)) as journal:
-        outcome = Run(engine, seed).write(found, journal, limit, progress)
+    found = read_cells(corpus, labels)
+    common = journal_path(raw, SLUG)
+    run = Run(engine, seed)
+    with Journal(shard_path(common, shard)) as journal:
+        if shard[1] == 1:
+            journal.adopt()
+        records.write(common.with_name(records.NAME), found)
+        try:
+            outcome = run.write(found, journal, limit, progress, shard)
+        finally:
+            if run.session.replies:
+                sessions.append(common.with_name(SESSIONS), run.session)
         folder = raw / SLUG / "hemasynth"
-        pairs.write(folder, outcome.run, outcome.pairs)
+        if shard[1] == 1:
+            pairs.write(folder, outcome.run, outcome.pairs)
     return outcome, folder
 
 

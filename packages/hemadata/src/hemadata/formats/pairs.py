@@ -14,8 +14,9 @@ from hemadata.errors import FormatError
 
 RUN, PAIRS = "run.json", "pairs.parquet"
 _TEXT = ("image", "cell_id", "question_id", "question", "answer", "question_type", "attribute", "answer_type", "origin")
+MAYBE = "split_hard"  # null in trees of hemasynth 0.1, which had no second split
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in (*_TEXT, "generated_by", "split_upstream")]
+    [(name, pa.string()) for name in (*_TEXT, "generated_by", "split_upstream", MAYBE)]
     + [("uses", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())])))]
 )
 
@@ -33,7 +34,8 @@ def write(
         schema: of the table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_tables(folder / file, [to_table(list(rows), schema)])
+    maybe = {MAYBE: None} if MAYBE in schema.names else {}
+    write_tables(folder / file, [to_table([{**maybe, **row} for row in rows], schema)])
     write_text(folder / RUN, json.dumps(run, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
@@ -57,6 +59,8 @@ def read(
                 raise FormatError(f"{folder}: expected {RUN} and {file}, as hemasynth writes them; {name} is missing.")
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
         table = pq.read_table(folder / file)
+        if MAYBE in schema.names and MAYBE not in table.column_names:
+            table = table.append_column(MAYBE, pa.nulls(len(table), pa.string()))
         if not isinstance(run, dict) or not set(schema.names) <= set(table.column_names):
             raise ValueError(f"they hold a {type(run).__name__} and the columns {', '.join(table.column_names)}")
         if missing := {"engine", "seed"} - run.keys():

@@ -29,7 +29,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: `finish_reason` is "stop" for a complete text, "length" for one that was cut."""
+    """What came back.
+
+    Attributes:
+        finish_reason: "stop" for a complete text, "length" for one that was cut, "failed" for a request that the engine
+            could not answer though it answers others.
+        tokens_cached: tokens of the prompt that the engine had read before.
+    """
 
     request: Request
     text: str
@@ -37,6 +43,7 @@ class Reply:
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
 
 
 class Engine(Protocol):
@@ -46,6 +53,9 @@ class Engine(Protocol):
         name: the word of `--engine`.
         model: what writes, as it stands in `generated_by`.
         needs_prompt: False when the engine reads the item and no prompt need be rendered.
+
+    It may have more, told in `run.json`: `revision`, `weights`, and `constraint`, which is "schema" where the engine
+    holds every text to its schema and "parsed" where a text that breaks it is refused and tried again.
     """
 
     name: str
