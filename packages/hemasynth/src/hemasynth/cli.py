@@ -10,6 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from hemadata.errors import EXIT_FINDINGS, HemaError, InputMissingError, UsageError
 
+from hemasynth.commands import register
+from hemasynth.options import (
+    BASE_URL,
+    ENGINE,
+    ENGINE_ARGS,
+    JOURNAL,
+    MODEL,
+    REVISION,
+    SEED,
+    SLOTS,
+    read_options,
+    read_shard,
+)
+
 if TYPE_CHECKING:
     from hemasynth.run import Progress
 
@@ -42,25 +56,6 @@ Examples:
 """
 
 
-ENGINE = Annotated[
-    str, typer.Option(help="auto, vllm, endpoint, hf, template or replay. auto never takes the templates.")
-]
-MODEL = Annotated[str, typer.Option(help="Alias, organisation/repository, folder, or the name that the server knows.")]
-REVISION = Annotated[str | None, typer.Option(help="Commit of the model's repository; an alias has one.")]
-BASE_URL = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, up to and with /v1.")]
-JOURNAL = Annotated[Path | None, typer.Option(help="Journal of an earlier run, for --engine replay.")]
-SLOTS = Annotated[int, typer.Option(min=1, help="Requests in flight at a time at a server.")]
-SEED = Annotated[int, typer.Option(help="Of the plan and of every request.")]
-
-
-def read_shard(text: str) -> tuple[int, int]:
-    """Return k and n of "k/n"."""
-    k, _, n = text.partition("/")
-    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise UsageError(f"--shard is {text!r}; expected K/N with K from 1 to N, such as 1/4.")
-    return int(k), int(n)
-
-
 @app.callback()
 def commands() -> None:
     """Keep the command's name in the call while there are few of them."""
@@ -78,6 +73,7 @@ def vqa(
     base_url: BASE_URL = None,
     journal: JOURNAL = None,
     slots: SLOTS = 64,
+    engine_args: ENGINE_ARGS = None,
     seed: SEED = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many cells.")] = None,
     shard: Annotated[str, typer.Option(help="K/N: write only the k-th of n parts, beside the others.")] = "1/1",
@@ -91,7 +87,9 @@ def vqa(
     from hemasynth.vqa import build, write
 
     part = read_shard(shard)
-    chosen = choose(engine, model, base_url, revision=revision, journal=journal, slots=slots)
+    chosen = choose(
+        engine, model, base_url, revision=revision, journal=journal, slots=slots, options=read_options(engine_args)
+    )
     with _bar() as progress:
         outcome, folder = write(chosen, corpus, out or raw, seed, limit, progress, labels, part)
     built = build(corpus, out or raw, raw) if labels is None and part[1] == 1 else None
@@ -137,6 +135,9 @@ def check(
         typer.echo(f"{sum(counts.values()):,} checked: {found}")
     if counts["contradicted"]:
         raise typer.Exit(EXIT_FINDINGS)
+
+
+register(app)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

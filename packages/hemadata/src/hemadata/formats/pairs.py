@@ -1,7 +1,7 @@
 """The raw tree that hemasynth writes: `run.json` says how; `pairs.parquet` holds a question-answer pair a row."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,15 @@ def write(
         schema: of the table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    maybe = {MAYBE: None} if MAYBE in schema.names else {}
-    write_tables(folder / file, [to_table([{**maybe, **row} for row in rows], schema)])
+    write_rows(folder / file, rows, schema)
     write_text(folder / RUN, json.dumps(run, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_rows(file: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = SCHEMA) -> None:
+    """Write rows as one Parquet file, atomically, in an existing folder or a new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    maybe = {MAYBE: None} if MAYBE in schema.names else {}
+    write_tables(file, [to_table([{**maybe, **row} for row in rows], schema)])
 
 
 def read(

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hemadata.errors import UsageError
 
@@ -22,6 +23,7 @@ def choose(
     revision: str | None = None,
     journal: Path | None = None,
     slots: int = 64,
+    options: dict[str, Any] | None = None,
 ) -> Engine:
     """Return the engine that the options name.
 
@@ -33,6 +35,7 @@ def choose(
         revision: commit of the model's repository, in place of the pinned one.
         journal: what "replay" reads.
         slots: requests in flight at a time at a server.
+        options: further arguments of `vllm.LLM`.
 
     Raises:
         EngineMissingError: nothing here can run the model; the message says how to get it.
@@ -66,7 +69,7 @@ def choose(
     if engine == "vllm" or (find_spec("vllm") is not None and gpu()):
         from hemasynth.engines.vllm import VllmEngine
 
-        return VllmEngine(resolve(model, revision))
+        return VllmEngine(resolve(model, revision), **(options or {}))
     found = resolve(model, revision)
     here = "vLLM is installed but sees no GPU" if find_spec("vllm") else "vLLM is not installed here"
     raise EngineMissingError(

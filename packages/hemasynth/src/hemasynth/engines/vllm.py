@@ -90,18 +90,17 @@ class VllmEngine:
             ) from error
         self.version = vllm.__version__
         try:
-            self._llm = vllm.LLM(
-                self._given.where,
-                revision=self.revision,
-                tokenizer_revision=self.revision,
-                tokenizer_mode="hf",  # "auto" may change the tokenizer, and with it every prompt
-                dtype="bfloat16",
-                max_model_len=self._max_model_len,
-                seed=0,
-                enable_prefix_caching=True,
-                structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
-                **self._options,
-            )
+            arguments = {
+                "revision": self.revision,
+                "tokenizer_revision": self.revision,
+                "tokenizer_mode": "hf",  # "auto" may change the tokenizer, and with it every prompt
+                "dtype": "bfloat16",
+                "max_model_len": self._max_model_len,
+                "seed": 0,
+                "enable_prefix_caching": True,
+                "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+            }
+            self._llm = vllm.LLM(self._given.where, **{**arguments, **self._options})
         except (OSError, ValueError, RuntimeError) as error:  # no such model, too little memory, no GPU
             raise EngineMissingError(f"vLLM {self.version} cannot load {self._given.where}: {error}") from error
 
