@@ -1,7 +1,7 @@
 """A tiny Mistral that has read what templates write: `python benchmarks/tiny_mistral.py FOLDER [STEPS]`.
 
-Two layers, made and trained in about a minute on two cores from hemasynth's own prompts and replies, with a tokenizer of
-their words. It knows the form of a reply and little more, which is what tests of engines need.
+Two layers, made and trained in about a minute on two cores from hemasynth's own prompts and replies, with a tokenizer
+of their words. It knows the form of a reply and little more, which is what tests of engines need.
 """
 
 import random

@@ -114,7 +114,7 @@ def preview(
     seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
-    """Write a few pairs from all over the plan, at the first attempt, and show what the checker says. Nothing is kept."""
+    """Write a few pairs from all over the plan, first attempts, with what the checker says. Nothing is kept."""
     from hemasynth.engines.choose import choose
     from hemasynth.run import Run
     from hemasynth.vqa import read_cells

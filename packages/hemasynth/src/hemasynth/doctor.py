@@ -32,7 +32,7 @@ def examine(model: str, base_url: str | None, raw: Path) -> list[Finding]:
     has_vllm = importlib.util.find_spec("vllm") is not None
     has_gpu = gpu()
     found.append(Finding("gpu", "ok" if has_gpu else "missing", "one that torch can use" if has_gpu else "none seen"))
-    found.append(_model(model))
+    found.append(_model(model, served=base_url is not None))
     found.append(_server(model, base_url))
     found.append(_disk(raw))
     if has_vllm and has_gpu:
@@ -57,11 +57,13 @@ def _package(name: str) -> Finding:
     return Finding(name, "ok" if number else "missing", number or "not installed")
 
 
-def _model(model: str) -> Finding:
+def _model(model: str, served: bool) -> Finding:
     try:
-        found = resolve(model)
+        found = resolve(model, served=served)
     except HemaError as error:
         return Finding("model", "bad", str(error))
+    if served and found.revision is None:
+        return Finding("model", "ok", f"{found.where}, as the server calls it")
     if found.weights is not None:
         return Finding("model", "ok", f"{found.name}, a folder, weights {found.weights}")
     return Finding(

@@ -2,6 +2,8 @@
 
 import re
 
+from hemasynth.lexicon import Lexicon
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -21,10 +23,13 @@ welcher welches wie y zu zum zur
 SHORT = 3  # words: "Light blue." is no sentence in any language
 
 
-def english(text: str) -> bool:
-    """Tell whether a text is English; a text of up to `SHORT` words always counts as such."""
+def english(text: str, lexicon: Lexicon) -> bool:
+    """Tell whether a text is English: more of its words are English, or of the lexicon, than of another language.
+
+    A text of up to `SHORT` words always counts as such.
+    """
     words = re.findall(r"[^\W\d_]+", text.lower())
     if len(words) <= SHORT:
         return True
-    own = sum(word in _ENGLISH for word in words)
+    own = sum(word in _ENGLISH or lexicon.fold(word) in lexicon.words for word in words)
     return own > 0 and own > sum(word in _OTHER and word not in _ENGLISH for word in words)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -189,7 +189,9 @@ class Run:
         gates = list(report.gates)
         if not {name for name, _ in uses} >= set(item.topic.uses) and "uses" not in gates:
             gates.append("uses")
-        if "language" not in gates and not (english(draft.question) and english(draft.answer)):
+        if "language" not in gates and not all(
+            english(text, self.checker.lexicon) for text in (draft.question, draft.answer)
+        ):
             gates.append("language")
         return gates
 
@@ -206,13 +208,7 @@ class Run:
     # -- the journal -------------------------------------------------------------------------------
 
     def _keys(self, items: Iterable[Item]) -> dict[str, str]:
-        """Return a hash per item of all that its text depends on: a changed record or setting is written anew."""
-        settings = json.dumps(self.settings(), sort_keys=True)
-        texts = {
-            item.id: f"{settings}{item.cell.vector}{item.topic}{item.turn}{item.seed}{item.split_hard}"
-            for item in items
-        }
-        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
+        return keys(items, self.settings())
 
     def _resume(
         self, items: Sequence[Item], keys: dict[str, str], entries: Iterable[Entry]
@@ -244,6 +240,20 @@ class Run:
             "refusals": _count(gate for entry in entries for gate in entry.get("gates", ())),
         }
         return Outcome({**self.settings(), "counts": counts}, pairs)
+
+
+def keys(items: Iterable[Item], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return a hash per item of all that its text depends on: a changed record or setting is written anew.
+
+    Args:
+        items: of the plan.
+        settings: `Run.settings`, or `run.json` without its counts.
+    """
+    common = json.dumps(dict(settings), sort_keys=True)
+    texts = {
+        item.id: f"{common}{item.cell.vector}{item.topic}{item.turn}{item.seed}{item.split_hard}" for item in items
+    }
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def _row(item: Item, draft: Draft, origin: str, generated_by: str) -> dict[str, Any]:
