@@ -1,7 +1,9 @@
 """Records, a scripted engine and a stub server for the tests of hemasynth."""
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -85,12 +87,21 @@ class StubServer:
         answers: reply text by prompt.
         obeys: whether it heeds the schema of the canary.
         troubles: statuses to send before the first good reply.
+        reasons: finish reason by prompt, where it is not "stop".
+        broken: prompts that always get a 500.
+        delays: seconds to wait before the next replies.
+        lives: good replies before the connection is dropped for good; None for ever.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, str] = {}
         self.obeys = True
         self.troubles: list[int] = []
+        self.reasons: dict[str, str] = {}
+        self.broken: set[str] = set()
+        self.delays: list[float] = []
+        self.lives: int | None = None
+        self._count = threading.Lock()
         self.requests: list[dict[str, Any]] = []
         stub = self
 
@@ -99,33 +110,56 @@ class StubServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with stub._count:
+                    dead = stub.lives is not None and stub.lives <= 0
+                    if stub.lives is not None:
+                        stub.lives -= 1
+                if dead:
+                    self.close_connection = True
+                    return
                 stub.requests.append(body)
+                if stub.delays:
+                    time.sleep(stub.delays.pop(0))
                 status, reply = stub.reply(body) if self.path == "/v1/chat/completions" else (404, {"error": self.path})
                 data = json.dumps(reply).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("retry-after-ms", "5")
-                self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(OSError):  # who has waited too long is gone
+                    self.end_headers()
+                    self.wfile.write(data)
 
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._handler, self._port = Handler, 0
+        self.open()
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def open(self) -> None:
+        """Serve, at the same port as before."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def reply(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.troubles:
             return self.troubles.pop(0), {"error": {"message": "in trouble"}}
+        prompt = body["messages"][0]["content"]
+        if prompt in self.broken:
+            return 500, {"error": {"message": "broken"}}
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
         words = schema.get("properties", {}).get("word", {}).get("enum")
         if words and self.obeys:
             text = json.dumps({"word": words[0]})
         else:
-            text = self.answers.get(body["messages"][0]["content"], "Certainly! It is a neutrophil.")
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            text = self.answers.get(prompt, "Certainly! It is a neutrophil.")
+        choice = {
+            "index": 0,
+            "finish_reason": self.reasons.get(prompt, "stop"),
+            "message": {"role": "assistant", "content": text},
+        }
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         return 200, {
             "id": "1",

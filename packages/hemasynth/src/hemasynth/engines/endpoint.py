@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -96,7 +96,7 @@ class EndpointEngine:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from sieve.pass_on(done)
-            yield from sieve.rest()
+            yield from sieve.rest(self._works)
         except HemaError:
             self._stop.set()
             done, _ = wait([future for future in waiting if not future.cancel()])
@@ -105,6 +105,13 @@ class EndpointEngine:
         finally:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _works(self) -> bool:
+        try:
+            self.start()
+        except HemaError:
+            return False
+        return True
 
     def _reply(self, request: Request) -> Reply:
         sampling = {name: getattr(request, name) for name in ("temperature", "top_p", "seed", "max_tokens")}
@@ -180,9 +187,9 @@ class _Sieve:
         if len(self.held) >= IN_A_ROW:
             raise self._error()
 
-    def rest(self) -> Iterator[Reply]:
-        """Yield what is held back at the end."""
-        if self.held and not self.any_good:
+    def rest(self, works: Callable[[], bool]) -> Iterator[Reply]:
+        """Yield what is held back at the end; `works` is asked where no good reply has shown that the server does."""
+        if self.held and not self.any_good and not works():
             raise self._error()
         yield from self.held
 
