@@ -113,7 +113,8 @@ def main() -> None:
         total = len(plan(cells, lexicon)) if len(cells) % 50 == 0 else total
     items = plan(cells, lexicon)
     answers = {
-        reply.request.item.seed % 2**31: reply.text for reply in TemplateEngine().generate(Request(item) for item in items)
+        reply.request.item.seed % 2**31: reply.text
+        for reply in TemplateEngine().generate(Request(item) for item in items)
     }
     assert len(answers) == len(items), "two requests have the same seed"
     here, there = multiprocessing.Pipe()
