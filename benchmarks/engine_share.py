@@ -1,8 +1,8 @@
 """What parsing, checking and the journal cost beside a slow server: `python benchmarks/engine_share.py [--json]`.
 
-A stub server in a process of its own answers after 500 ms +- 20 %, to 64 requests at a time. A bare aiohttp client and the
-endpoint engine with parser, checker and journal send the same 5,000 requests to it, in turns; the figure is the ratio
-of the medians of their throughputs. Needs aiohttp.
+A stub server in a process of its own answers after 500 ms +- 20 %, to 64 requests at a time. A bare aiohttp client
+and the endpoint engine with parser, checker and journal send the same 5,000 requests to it, in turns; the figure is
+the ratio of the medians of their throughputs. Needs aiohttp: `uv run --with aiohttp python ...`.
 """
 
 import argparse

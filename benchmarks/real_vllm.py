@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -120,6 +121,7 @@ def tasks() -> list[str]:
 
 def main() -> None:
     work = Path(sys.argv[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no server outlives the script
     model = work / "tiny-mistral"
     for folder in work.glob("*") if work.is_dir() else ():
         if folder != model:

@@ -30,7 +30,7 @@ def texts(labels: Path) -> list[tuple[str, str]]:
     return [*pairs, (QUESTION, "This is a white blood cell.")]
 
 
-def make(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 150, seed: int = 0) -> float:
+def make(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 80, seed: int = 0) -> float:
     """Write model and tokenizer into a folder; returns the last loss."""
     import torch
     from hemasynth.engines.chat import encode, template_path
@@ -99,7 +99,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as raw:
         sources.get("wbcatt").draw(Path(raw), 60, 0)
-        loss = make(folder, texts(Path(raw) / "wbcatt"), int(sys.argv[2]) if len(sys.argv) > 2 else 150)
+        loss = make(folder, texts(Path(raw) / "wbcatt"), int(sys.argv[2]) if len(sys.argv) > 2 else 80)
     print(f"{folder}: last loss {loss:.3f}")
 
 
