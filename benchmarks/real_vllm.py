@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-CELLS = {"vqa": 16, "mlm": 8}
+AMOUNT = {"vqa": ("--limit", "16"), "mlm": ("--sentences", "12")}  # cells; sentences
 SOURCES = {"vqa": ("wbcatt", "wbcatt-vqa"), "mlm": ("leukemiaattri", "leukemiaattri-mlm")}
 SERVER = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
 WITHOUT = """
@@ -51,11 +51,15 @@ def hemasynth(*words: str, code: int = 0) -> str:
 
 def write(task: str, work: Path, name: str, *options: str) -> Path:
     """Run a task into a folder of its own and return the folder of its set."""
-    source, slug = SOURCES[task]
-    labels = work / "raw" / source
-    words = [task, "--labels", str(labels), "--raw", str(work / "raw"), "--out", str(work / name)]
-    hemasynth(*words, "--limit", str(CELLS[task]), "--json", *options)
-    return work / name / slug
+    hemasynth(*words(task, work, name), *AMOUNT[task], "--json", *options)
+    return work / name / SOURCES[task][1]
+
+
+def words(task: str, work: Path, name: str) -> list[str]:
+    """Return a task with what it reads and where it writes: tables of labels, or a corpus."""
+    if task == "vqa":
+        return [task, "--labels", str(work / "raw" / "wbcatt"), "--out", str(work / name)]
+    return [task, "--corpus", str(work / "corpus"), "--raw", str(work / name)]
 
 
 def judge(task: str, engine: str, first: Path, second: Path) -> None:
@@ -71,8 +75,10 @@ def judge(task: str, engine: str, first: Path, second: Path) -> None:
     expect(files[0] == files[1], f"{task} {engine}: same seed, same bytes in {', '.join(files[0])}")
     run = json.loads(files[0]["run.json"])
     say(f"        pairs by origin {run['counts']['origin']}, refusals {run['counts']['refusals']}")
-    sessions = (first / ".hemasynth" / "sessions.jsonl").read_text().splitlines()
-    last = json.loads(sessions[-1])
+    sessions = first / ".hemasynth" / "sessions.jsonl"
+    if not sessions.is_file():
+        return
+    last = json.loads(sessions.read_text().splitlines()[-1])
     rate = last["tokens_out"] / max(last["engine_seconds"], 1e-9)
     say(
         f"        {last['replies']} replies, {last['tokens_in']:,} tokens in ({last['tokens_cached']:,} cached), "
@@ -88,13 +94,15 @@ def server(work: Path, model: Path, launcher: list[str], name: str) -> Iterator[
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["--model", str(model), "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)]
-    words += ["--max-model-len", "2048", "--dtype", "bfloat16", "--enforce-eager", "--enable-prompt-tokens-details"]
-    words += ["--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}']
+    options = ["--model", str(model), "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)]
+    options += ["--max-model-len", "2048", "--dtype", "bfloat16", "--enforce-eager", "--enable-prompt-tokens-details"]
+    options += ["--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}']
     log = work / f"{name}.log"
     began = time.monotonic()
     with log.open("w") as output:
-        process = subprocess.Popen([*launcher, *words], stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            [*launcher, *options], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         while True:
             if process.poll() is not None or time.monotonic() - began > 600:
@@ -128,10 +136,13 @@ def main() -> None:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     work.mkdir(parents=True, exist_ok=True)
     from hemadata import sources
+    from hemadata.build import build
 
     found = tasks()
     for task in found:
         sources.get(SOURCES[task][0]).draw(work / "raw", 24, 0)
+    if "mlm" in found:
+        build(["leukemiaattri"], work / "raw", work / "corpus")
     if not (model / "model.safetensors").is_file():
         subprocess.run([sys.executable, str(HERE / "tiny_mistral.py"), str(model)], check=True)
     say(f"tiny Mistral in {model}; tasks: {', '.join(found)}")
@@ -146,8 +157,9 @@ def main() -> None:
         expect(any(each["name"] == "server" and each["state"] == "ok" for each in state), "the canary passes")
     with server(work, model, [sys.executable, "-c", WITHOUT], "server-without") as url:
         for task in found:
-            words = [task, "--labels", str(work / "raw" / SOURCES[task][0]), "--out", str(work / "refused")]
-            told = hemasynth(*words, "--engine", "endpoint", "--model", "tiny", "--base-url", url, code=1)
+            told = hemasynth(
+                *words(task, work, "refused"), "--engine", "endpoint", "--model", "tiny", "--base-url", url, code=1
+            )
             expect("ignores response_format" in told, f"{task}: the canary fails where structured outputs are off")
             expect(not (work / "refused" / SOURCES[task][1] / "hemasynth").exists(), f"{task}: and nothing is written")
     say(f"{len(failures)} of the checks failed" if failures else "all holds")
