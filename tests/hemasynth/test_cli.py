@@ -150,3 +150,54 @@ def test_help_imports_nothing_heavy() -> None:
     heavy = "'openai', 'pyarrow', 'pydantic', 'vllm'"
     code = f"import sys, hemasynth.cli; print([name for name in ({heavy}) if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_parts_written_by_two_calls_are_taken_over_by_the_third(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = str(workplace / "raw" / "wbcatt")
+    common = ["vqa", "--engine", "template", "--labels", labels]
+    assert call(monkeypatch, tmp_path, *common, "--out", "one") == 0
+    for part in ("1/2", "2/2"):
+        assert call(monkeypatch, tmp_path, *common, "--out", "two", "--shard", part) == 0
+        assert f"Part {part} is done" in capsys.readouterr().out
+        assert not (tmp_path / "two" / "wbcatt-vqa" / "hemasynth").exists()
+    assert call(monkeypatch, tmp_path, *common, "--out", "two") == 0
+    for name in ("run.json", "pairs.parquet"):
+        one, two = (tmp_path / each / "wbcatt-vqa" / "hemasynth" / name for each in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shard", "3/2"], "expected K/N"),
+        (["--shard", "half"], "expected K/N"),
+        (["--engine", "vllm", "--engine-args", "{"], "--engine-args is no JSON"),
+        (["--engine", "vllm", "--engine-args", "[]"], "expected a JSON object"),
+        (["--engine", "hf", "--model", "BioMistral"], "Known: BioMistral-7B"),
+        (["--engine", "replay"], "--journal FILE"),
+    ],
+)
+def test_wrong_options_are_usage_errors(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert call(monkeypatch, tmp_path, "vqa", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_corpus_and_tables_give_the_same_pairs(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, workplace, "vqa", "--engine", "template") == 0
+    labels = str(workplace / "raw" / "wbcatt")
+    assert call(monkeypatch, tmp_path, "vqa", "--engine", "template", "--labels", labels, "--out", "raw") == 0
+    assert "hemadata build --source wbcatt-vqa --raw raw" in capsys.readouterr().out
+    for name in ("run.json", "pairs.parquet"):
+        first, second = (each / "raw" / "wbcatt-vqa" / "hemasynth" / name for each in (workplace, tmp_path))
+        assert first.read_bytes() == second.read_bytes()
