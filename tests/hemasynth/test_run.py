@@ -126,3 +126,20 @@ def test_run_says_neither_when_nor_where(tmp_path: Path, cells: list[Cell]) -> N
     text = json.dumps(write(tmp_path, TemplateEngine(), cells).run)
     assert "created" not in text
     assert str(tmp_path) not in text
+
+
+def test_interrupted_run_keeps_what_was_answered(tmp_path: Path, cells: list[Cell], scripted: Any) -> None:
+    left = 30
+
+    def script(request: Request) -> Reply:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return truth(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, scripted(script), cells)
+    engine = scripted(truth)
+    outcome = write(tmp_path, engine, cells)
+    assert len(engine.seen) == len(outcome.pairs) - 30

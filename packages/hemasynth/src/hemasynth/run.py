@@ -277,14 +277,14 @@ def _row(item: Item, draft: Draft, origin: str, generated_by: str) -> dict[str, 
 
 def _batches(replies: Iterable[T]) -> Iterator[list[T]]:
     batch: list[T] = []
-    failed: HemaError | None = None
+    failed: BaseException | None = None
     try:
         for reply in replies:
             batch.append(reply)
             if len(batch) == BATCH:
                 yield batch
                 batch = []
-    except HemaError as error:
+    except (HemaError, KeyboardInterrupt) as error:
         failed = error  # what came before it is kept
     if batch:
         yield batch
@@ -297,5 +297,5 @@ def _count(words: Iterable[str]) -> dict[str, int]:
 
 
 def journal_path(raw: Path, slug: str) -> Path:
-    """Return the place of a set's journal: beside the raw tree, which holds what hemadata reads and no more."""
+    """Return the place of a set's journal: beside the raw tree."""
     return raw / slug / ".hemasynth" / "journal.jsonl"

@@ -77,7 +77,7 @@ def write(
     with Journal(shard_path(common, shard)) as journal:
         if shard[1] == 1:
             journal.adopt()
-        records.write(common.with_name(records.NAME), found)
+            records.write(common.with_name(records.NAME), found)
         try:
             outcome = run.write(found, journal, limit, progress, shard)
         finally:
