@@ -31,7 +31,7 @@ SENTENCES = {
     # words inside words
     "All in all it is as the cell is: small.": "cell_size=small",
     "The cell was redrawn in a tall hall.": "",
-    "The roundabout is smallish.": "",
+    "The roundabout is tallish.": "",
     # negation
     "No vacuolated cytoplasm is seen.": "cytoplasm_vacuole!yes",
     "Not a round nucleus but an irregular nucleus.": "nucleus_shape!unsegmented-round nucleus_shape=irregular",
@@ -54,7 +54,8 @@ SENTENCES = {
     "The nucleus is pink.": "?",
     "It is a sign of leukemia.": "?",
     "The patient may have ALL.": "? ?",
-    "The nucleus is oval.": "?",
+    "The nucleus is oval.": "nucleus_shape=unsegmented-indented|unsegmented-round",
+    "The chromatin is oval.": "?",
 }
 
 
@@ -89,4 +90,5 @@ def test_no_granules_means_neither_type_nor_colour() -> None:
 
 
 def test_hedged_sentence_is_not_a_fact() -> None:
-    assert {claim.force for claim in read("Such a cell usually has pink granules.")} == {"generic"}
+    assert {claim.force for claim in read("Such a cell usually has pink granules.")} == {"habit"}
+    assert {claim.force for claim in read("The cell may have pink granules.")} == {"generic"}

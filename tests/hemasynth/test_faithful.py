@@ -3,8 +3,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hemasynth.checkfile import check_line
 from hemasynth.engines.template import TemplateEngine
-from hemasynth.faithful import Checker, Record, check_line
+from hemasynth.faithful import Checker, Record
 from hemasynth.lexicon import load
 from hemasynth.plan import Cell, Item, topics
 from hypothesis import given, settings
@@ -77,7 +78,7 @@ def test_line_of_a_file() -> None:
         "attributes": {"granule_colour": "pink"},
         "text": "A small neutrophil with red granules.",
     }
-    result = check_line(line, CHECKER)
+    result = check_line(line)
     assert (result["id"], result["verdict"]) == (7, "contradicted")
     verdicts = {claim["attribute"]: claim["verdict"] for claim in result["claims"]}  # type: ignore[attr-defined]
     assert verdicts["label"] == "supported"

@@ -1,15 +1,18 @@
 """Reads the claims out of a sentence: which attribute is said to have which value, and whether that is denied.
 
-Words of the lexicon become terms, each value finds its noun (`syntax.py`), negation turns it round.
-Nothing here knows a record; `faithful.py` compares.
+Words of the lexicon become terms, each value finds its noun (`syntax.py`), negation turns it round (`negation.py`),
+and `scope.py` tells what is no fact about this cell. Nothing here knows a record; `faithful.py` compares.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hemasynth.lexicon import Lexicon, Statement, Values, load
-from hemasynth.syntax import Sentence, sentences
+from hemasynth.lexicon import FOREIGN, Lexicon, Statement, Values, load
+from hemasynth.lexicon import IGNORED as IGNORED_READING
+from hemasynth.scope import GENERIC, HABIT, IGNORED
+from hemasynth.syntax import Sentence
+from hemasynth.tokens import sentences
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Claim:
         polarity: False when the text denies the values.
         span: characters [start, end) in the text.
         words: the text of the span.
-        force: "fact", "generic" (hedged), "foreign" (no record holds it), "undecided" (no noun found for the value).
+        force: "fact", "generic" (hedged), "habit" (of a kind of cell), "foreign" (no record holds it), "undecided" (no noun found).
         kind: "said"; "exists" where the noun alone says it; "implied" where another claim does.
     """
 
@@ -50,18 +53,27 @@ def read(text: str, context: str = "", lexicon: Lexicon | None = None) -> tuple[
 @lru_cache(maxsize=65536)
 def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     claims: list[Claim] = []
-    for terms in sentences(text, lexicon):
+    found = list(sentences(text, lexicon))
+    for number, (terms, end) in enumerate(found):
         sentence = Sentence(terms, lexicon)
-        claims += Reader(sentence, context).claims()
+        if end != "?" or number == len(found) - 1:  # "Vacuoles? None." asks itself
+            claims += Reader(sentence, context).claims()
         context = sentence.subject() or context
     return tuple(claims)
 
 
-def nouns(text: str, lexicon: Lexicon | None = None) -> list[str]:
-    """Return the anchors of a text in its order: what it speaks of."""
-    lexicon = lexicon or load()
-    found = (Sentence(terms, lexicon) for terms in sentences(text, lexicon))
-    return [noun for sentence in found for at in range(len(sentence.terms)) if (noun := sentence.noun(at))]
+def focus(text: str, lexicon: Lexicon) -> list[str]:
+    """Return what a question is about, the likeliest first: nouns of properties, then parts, then the cell."""
+    found: list[tuple[int, int, str]] = []
+    for terms, _ in sentences(text, lexicon):
+        sentence = Sentence(terms, lexicon)
+        for at in range(len(terms)):
+            noun = sentence.noun(at)
+            if not noun or noun == "bystander" or sentence.noun(at + 1):
+                continue
+            near = any(sentence.kind(at + i) in ("property", "size") for i in (1, -1, -2, -3))
+            found.append((0 if near and noun != "cell" else 1 if noun != "cell" else 2, at, noun))
+    return [noun for _, _, noun in sorted(found)]
 
 
 class Reader:
@@ -70,29 +82,33 @@ class Reader:
     def __init__(self, sentence: Sentence, context: str) -> None:
         self.sentence, self.context, self.lexicon = sentence, context, sentence.lexicon
         self.terms, self.kind, self.noun = sentence.terms, sentence.kind, sentence.noun
-        self.hedged = "hedge" in sentence.kinds
+        self.described: set[tuple[int, str]] = set()  # (noun, attribute) of the values that found their noun
+        self.turned: set[int] = set()  # values that a comparison denies: "more dense than loose"
 
     def claims(self) -> Iterator[Claim]:
         """Yield every claim, each followed by what it implies."""
         modified: set[int] = set()  # nouns that a value stands before: "no pink granules" does not deny granules
-        said: list[tuple[int, Claim]] = []
+        skipped, said = self._comparisons()
         for at, term in enumerate(self.terms):
-            if term.kind == "foreign":
-                said.append((at, self._claim(at, Statement("", Values()), "foreign")))
-            elif term.kind == "label":
-                said.append((at, self._claim(at, Statement("label", Values([term.entry.name])))))
-            elif self.kind(at - 1) == "other" and self.terms[at - 1].text.lower() == "how":
+            if at in skipped or self.sentence.force[at] == IGNORED or self.kind(at - 1) == "how":
                 continue  # "how dense is the chromatin" asks
-            elif term.kind == "alone":
+            if term.kind == "bystander" and self.sentence.is_said_to_be(at):
+                said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
+            elif term.kind in ("foreign", "bystander"):
+                said.append((at, self._claim(at, FOREIGN, "foreign")))
+            elif term.kind in ("alone", "label"):
                 said.append((at, self._claim(at, term.entry.readings[""])))
             elif term.kind == "value":
                 said += ((at, claim) for claim in self._value(at, modified))
         for at in range(len(self.terms)):
-            claim = self._existence(at, modified)
+            claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
                 said.append((at, claim))
+        yield from self._with_implied(claim for _, claim in self._alternatives(sorted(said, key=lambda pair: pair[0])))
+
+    def _with_implied(self, claims: Iterable[Claim]) -> Iterator[Claim]:
         told: set[tuple[str, Values, bool]] = set()
-        for _, claim in sorted(said, key=lambda pair: pair[0]):
+        for claim in claims:
             for each in (claim, *self._implied(claim)):
                 key = (each.attribute, each.values, each.polarity)
                 if each.kind == "said" or key not in told:
@@ -101,47 +117,125 @@ class Reader:
 
     def _claim(self, at: int, statement: Statement, force: str = "", kind: str = "said") -> Claim:
         term = self.terms[at]
-        force = force or ("generic" if self.hedged else "fact")
+        denied = self.sentence.denied[at] != (at in self.turned)
         span = (term.start, term.end)
-        return Claim(statement.attribute, statement.values, not self.sentence.denied[at], span, term.text, force, kind)
+        meant = self.sentence.force[at]
+        if meant == HABIT or (meant == GENERIC and not force):
+            force = meant
+        return Claim(
+            statement.attribute,
+            statement.values,
+            not denied,
+            span,
+            term.text,
+            force or meant,
+            kind,
+        )
 
     def _implied(self, claim: Claim) -> Iterator[Claim]:
-        if not claim.attribute:
+        if not claim.attribute or claim.force == "foreign":
             return
         values = claim.values if claim.polarity else self.lexicon.complement(claim.attribute, claim.values)
         for to in self.lexicon.implied(claim.attribute, values):
             yield Claim(to.attribute, to.values, True, claim.span, claim.words, claim.force, "implied")
 
+    # -- values ------------------------------------------------------------------------------------
+
     def _value(self, at: int, modified: set[int]) -> Iterator[Claim]:
         readings = self.terms[at].entry.readings
         nouns = self.sentence.nouns_of(at)
+        context = self.context
+        if not nouns and self._reading(readings, context) is None:
+            nouns = self.sentence.later(at)
+        if not nouns and "size" in self.sentence.kinds:
+            context = "cell"
         if nouns and nouns[0] > at:
             modified.add(nouns[0])
         for noun in nouns:
-            if self.noun(noun) in readings:
-                yield self._claim(at, readings[self.noun(noun)])
+            statement = self._reading(readings, self.noun(noun))
+            if statement is not None:
+                yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
                 if partner in readings and partner != self.noun(noun):
                     yield self._claim(at, readings[partner])
                 return
-        if nouns:  # "a pink nucleus": the record holds no such thing
-            yield self._claim(at, Statement("", Values()), "foreign")
-        elif self.context in readings:
-            yield self._claim(at, readings[self.context])
-        elif len(readings) == 1 and not self.context:
-            yield self._claim(at, next(iter(readings.values())))
+        if not nouns and (statement := self._reading(readings, context)) is not None:
+            yield from self._stated(at, statement)
+        elif IGNORED_READING in readings:
+            return
+        elif nouns:  # "a pink nucleus": the record holds no such thing
+            yield self._claim(at, FOREIGN, "foreign")
+        elif len(readings) == 1 and not context:
+            yield from self._stated(at, next(iter(readings.values())))
         else:
-            yield self._claim(at, Statement("", Values()), "undecided")
+            yield self._claim(at, FOREIGN, "undecided")
+
+    def _stated(self, at: int, statement: Statement, noun: int | None = None) -> Iterator[Claim]:
+        if noun is not None:
+            self.described.add((noun, statement.attribute))
+        if statement.attribute:
+            absent = self.sentence.absent_after(at if noun is None or noun < at else noun)
+            claim = self._claim(at, statement)
+            yield replace(claim, polarity=not claim.polarity) if absent else claim
+        else:
+            yield self._claim(at, statement, "foreign")
+
+    def _reading(self, readings: dict[str, Statement], noun: str) -> Statement | None:
+        for each in (noun, *self.lexicon.fallbacks.get(noun, ())):
+            if each in readings:
+                return readings[each]
+        return None
 
     def _existence(self, at: int, modified: set[int]) -> Claim | None:
-        """Read a noun that says "yes" by being there: "has granules", "granules are absent"."""
-        attribute = self.lexicon.exists.get(self.noun(at))
-        if attribute is None or self.noun(at + 1):
+        """Read a noun that says something by being there: "has granules", "granules are absent"."""
+        statement = self.lexicon.exists.get(self.noun(at))
+        if self.kind(at) == "anchor" and not self.noun(at + 1) and self.noun(at) in self.lexicon.unrecorded:
+            return self._claim(at, FOREIGN, "foreign")
+        if statement is None or self.noun(at + 1) or self.sentence.force[at] == IGNORED:
             return None
         absent = self.sentence.absent_after(at)
         denied = self.sentence.denied[at] != absent
-        if not absent and (self.kind(at + 1) == "property" or (denied and at in modified)):
+        if not absent and (self.kind(at + 1) in ("property", "size") or (denied and at in modified)):
             return None  # "the granule type": only names it
-        statement = Statement(attribute, Values(["no" if denied else "yes"]))
-        claim = self._claim(at, statement, kind="exists")
-        return Claim(attribute, statement.values, True, claim.span, claim.words, claim.force, "exists")
+        if (at, statement.attribute) in self.described:
+            return None  # "nucleoli are inconspicuous" does not say that there are nucleoli
+        values = self.lexicon.complement(statement.attribute, statement.values) if denied else statement.values
+        claim = self._claim(at, Statement(statement.attribute, values), kind="exists")
+        return replace(claim, polarity=True)
+
+    # -- several at once ---------------------------------------------------------------------------
+
+    def _alternatives(self, said: list[tuple[int, Claim]]) -> Iterator[tuple[int, Claim]]:
+        """Join what "or" joins: "pink or red granules" are one of the two."""
+        held: tuple[int, Claim] | None = None
+        for at, claim in said:
+            if held is not None:
+                before, first = held
+                joined = any(
+                    self.kind(i) == "and" and self.sentence.word(i) in ("or", "/") for i in range(before + 1, at)
+                ) and not any(self.kind(i) in ("be", "have", "with", "break") for i in range(before + 1, at))
+                alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
+                if joined and alike and first.kind == claim.kind == "said":
+                    span = (first.span[0], claim.span[1])
+                    held = at, replace(claim, values=first.values | claim.values, span=span, words=f"{first.words} or {claim.words}")
+                    continue
+                yield held
+            held = at, claim
+        if held is not None:
+            yield held
+
+    def _comparisons(self) -> tuple[set[int], list[tuple[int, Claim]]]:
+        """Read "than": one value against another, or this cell against something that no record holds."""
+        skipped: set[int] = set()
+        said: list[tuple[int, Claim]] = []
+        for at, kind in enumerate(self.sentence.kinds):
+            if kind != "than":
+                continue
+            left = next((i for i in range(at - 1, -1, -1) if self.kind(i) in ("value", "alone")), None)
+            if left is not None and self.kind(at + 1) in ("value", "alone") and not self.noun(at + 2):
+                self.turned.add(left if self.kind(left - 1) == "less" else at + 1)
+                continue
+            end = next((i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and")), len(self.terms))
+            skipped |= set(range(at if left is None else left, end))
+            said.append((at, self._claim(at, FOREIGN, "foreign")))
+        return skipped, said

@@ -5,9 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hemasynth.claims import Claim, nouns, read
-from hemasynth.errors import RecordError
-from hemasynth.lexicon import Lexicon, Values, load
+from hemasynth.claims import Claim, focus, read
+from hemasynth.lexicon import Lexicon, Statement, Values, load
 
 VERDICTS = ("supported", "generic", "undecided", "unsupported", "contradicted")  # from best to worst
 GATES = (
@@ -16,8 +15,18 @@ GATES = (
 )  # fmt: skip
 
 MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
-_YES_NO = re.compile(r"\s*(yes|no)\b\s*([,.;:!\u2014\u2013-]|$)", re.IGNORECASE)
-_ASKS = re.compile(r"(?:^|,\s*)(?:is|are|was|were|does|do|did|has|have|can)\b", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"\s*(?P<yes>yes|yeah|indeed|correct|certainly|that is (?:right|correct|true)|right|true|absolutely)"
+    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))"
+    r"|\s*(?:no|nope|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not)"
+    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"(?:^|,\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
+    re.IGNORECASE,
+)
+_NEGATIVE_ASK = re.compile(r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE)
 _LAST_SENTENCE = re.compile(r"(?:.*[.!;:]\s+)?", re.DOTALL)
 
 
@@ -101,23 +110,25 @@ class Checker:
         """
         lead, main = _split(question)
         said_before = self._judged(record, question[:lead], "question")
-        premise = self._judged(record, main, "question", shift=lead)
+        premise = self._judged(record, _positive(main), "question", shift=lead)
         closed = _ASKS.search(main) is not None
         verb = _YES_NO.match(answer)
-        topic = nouns(question, self.lexicon)
-        context = self._anchor(asked) or (topic[-1] if topic else "")
+        topic = focus(question, self.lexicon)
+        context = self._anchor(asked) or (topic[0] if topic else "")
         start = verb.end() if verb else 0
         states = self._judged(record, answer[start:], "answer", context, shift=start)
+        if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
+            states = [replace(one, verdict="generic") if one.verdict in ("supported", "contradicted") else one for one in states]
         wrong = False
         if verb is not None:
-            replied = _replied(premise, yes=verb.group(1).lower() == "yes")
+            replied = _replied(premise, yes=verb["yes"] is not None)
             wrong = not closed or not replied
             states = [*replied, *states]
             presupposed = said_before
         elif closed:
             presupposed = said_before  # "is it round?" - "it is irregular": the question claims nothing
         else:
-            presupposed = [*said_before, *(judged for judged in premise if not _mentions_only(judged.claim))]
+            presupposed = [*said_before, *(judged for judged in premise if not self._mentions_only(judged.claim))]
         judged = [*presupposed, *states]
         found = set(_form(question, answer))
         found |= {one.verdict for one in judged} - {"supported"}
@@ -150,10 +161,10 @@ class Checker:
         truth = record.value(claim.attribute)
         if claim.force == "undecided":
             verdict = "undecided"
+        elif claim.force in ("generic", "habit"):
+            verdict = "generic"
         elif claim.force == "foreign" or truth is None:
             verdict = "unsupported"
-        elif claim.force == "generic":
-            verdict = "generic"
         else:
             verdict = "supported" if (truth in claim.values) == claim.polarity else "contradicted"
         return Judged(claim, verdict, part)
@@ -179,10 +190,14 @@ class Checker:
             return ""
         return "cell" if asked == "label" else self.lexicon.anchor[asked]
 
+    def _mentions_only(self, claim: Claim) -> bool:
+        """Tell whether an open question only speaks of a thing: "what colour are the granules?" may be answered "none"."""
+        return claim.kind == "exists" and Statement(claim.attribute, claim.values) in self.lexicon.exists.values()
+
     def _off_topic(self, asked: str, topic: Sequence[str]) -> bool:
         if asked == "label":
             return False
-        wanted = {self.lexicon.anchor[asked]} | {noun for noun, name in self.lexicon.exists.items() if name == asked}
+        wanted = {self.lexicon.anchor[asked]} | {noun for noun, said in self.lexicon.exists.items() if said.attribute == asked}
         return wanted.isdisjoint(topic)
 
 
@@ -191,6 +206,11 @@ def _split(question: str) -> tuple[int, str]:
     match = _LAST_SENTENCE.match(question.rstrip())
     lead = match.end() if match else 0
     return lead, question[lead:]
+
+
+def _positive(question: str) -> str:
+    """Blank the "n't" of "Isn't the cell round?": "yes" means that it is."""
+    return _NEGATIVE_ASK.sub(lambda match: match[1] + " " * len(match[2]), question)
 
 
 def _replied(premise: Sequence[Judged], *, yes: bool) -> list[Judged]:
@@ -207,11 +227,6 @@ def _denied(judged: Judged, verdict: str) -> Judged:
     return Judged(replace(judged.claim, polarity=not judged.claim.polarity), verdict, judged.part)
 
 
-def _mentions_only(claim: Claim) -> bool:
-    """Tell whether an open question only speaks of a thing: "what colour are the granules?" may be answered "none"."""
-    return claim.kind == "exists" and claim.values == Values(["yes"])
-
-
 def _form(question: str, answer: str) -> Iterable[str]:
     for text in (question, answer):
         if not text.strip():
@@ -226,42 +241,3 @@ def _form(question: str, answer: str) -> Iterable[str]:
 
 def _plain(text: str) -> str:
     return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
-
-
-def check_line(line: Mapping[str, object], checker: Checker, where: str = "this line") -> dict[str, object]:
-    """Judge one line of a file for `hemasynth check`.
-
-    Args:
-        line: `{"id", "source", "attributes", "label", "question", "answer"}`, or `text` in place of the last two.
-        checker: of the line's source.
-        where: names the line in messages.
-
-    Returns:
-        `{"id", "verdict", "claims": [{"attribute", "value", "polarity", "part", "span", "words", "verdict"}]}`.
-
-    Raises:
-        RecordError: a field is missing or of another type.
-    """
-    attributes, label = line.get("attributes"), line.get("label")
-    if not isinstance(attributes, Mapping):
-        raise RecordError(f"{where}: expected attributes as an object of names and values.")
-    if not ("text" in line or ("question" in line and "answer" in line)):
-        raise RecordError(f"{where}: expected question and answer, or text.")
-    record = Record(None if label is None else str(label), {str(k): str(v) for k, v in attributes.items()})
-    if "text" in line:
-        report = checker.text(record, str(line["text"]))
-    else:
-        report = checker.pair(record, str(line["question"]), str(line["answer"]))
-    claims = [
-        {
-            "attribute": one.claim.attribute or None,
-            "value": " | ".join(sorted(one.claim.values)) or None,
-            "polarity": "positive" if one.claim.polarity else "negative",
-            "part": one.part,
-            "span": list(one.claim.span),
-            "words": one.claim.words,
-            "verdict": one.verdict,
-        }
-        for one in report.claims
-    ]
-    return {"id": line.get("id"), "verdict": report.verdict, "claims": claims}

@@ -1,58 +1,11 @@
-"""The little grammar that the checker needs: terms, the noun that a value belongs to, and what a negation covers."""
+"""The little grammar that the checker needs: the noun that a value belongs to."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from hemasynth import negation, scope
+from hemasynth.lexicon import Lexicon
+from hemasynth.tokens import Term
 
-from hemasynth.lexicon import Entry, Lexicon
-
-_TOKEN = re.compile(r"[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&\u2014\u2013]", re.UNICODE)
-_POSSESSIVE = re.compile(r"(?<=\w)'(s\b|(?=\s|$))")
-_OTHER = Entry("other")
-_END = Entry("end")
-_SENTENCE_ENDS = frozenset(".;!?")
 _VERBS = ("be", "have")
-_QUALIFIERS = ("other", "not_predicate", "present", "hedge")  # may stand between a verb and what it says
-_PHRASE_AFTER_NOUN = ("property", "anchor", "label")
-_PHRASE = ("other", "determiner", "value", "alone", "property", "anchor", "label", "present")
-
-
-@dataclass
-class Term:
-    """A phrase of the text with its entry in the lexicon."""
-
-    entry: Entry
-    kind: str
-    start: int
-    end: int
-    text: str
-
-
-def sentences(text: str, lexicon: Lexicon) -> Iterator[list[Term]]:
-    """Split a text into sentences of terms."""
-    plain = text.replace("\u2019", "'")  # one character each: spans stay true
-    plain = _POSSESSIVE.sub(lambda match: " " * len(match.group()), plain)
-    found = list(_TOKEN.finditer(plain))
-    words = [lexicon.fold(match.group().lower()) for match in found]
-    terms: list[Term] = []
-    at = 0
-    while at < len(words):
-        start = found[at].start()
-        if found[at].group() in lexicon.acronyms:
-            end, entry = at + 1, Entry("foreign")
-        else:
-            end, match = lexicon.trie.longest(words, at)
-            entry = match or (_END if words[at] in _SENTENCE_ENDS else _OTHER)
-        stop = found[end - 1].end()
-        if entry is _END:
-            if terms:
-                yield terms
-            terms = []
-        else:
-            terms.append(Term(entry, entry.kind, start, stop, text[start:stop]))
-        at = end
-    if terms:
-        yield terms
+_QUALIFIERS = ("other", "not_predicate", "present", "hedge", "habit", "more", "less")  # may stand between a verb and what it says
 
 
 class Sentence:
@@ -61,17 +14,25 @@ class Sentence:
     def __init__(self, terms: list[Term], lexicon: Lexicon) -> None:
         self.terms, self.lexicon = terms, lexicon
         self.kinds = [term.kind for term in terms]
-        self.denied = self.negation()
+        self.denied = negation.denied(self)
+        self.force = scope.forces(self)
 
     def kind(self, at: int) -> str:
         """Return the kind of the term at a position, "end" outside."""
         return self.kinds[at] if 0 <= at < len(self.kinds) else "end"
 
+    def word(self, at: int) -> str:
+        """Return the text of the term at a position in lower case, "" outside."""
+        return self.terms[at].text.lower() if 0 <= at < len(self.terms) else ""
+
     def noun(self, at: int) -> str:
-        """Return the anchor at a position; a cell type is a cell."""
-        if self.kind(at) == "label":
+        """Return the anchor at a position; a cell type is a cell, and what lies around is a "bystander"."""
+        kind = self.kind(at)
+        if kind == "label":
             return "cell"
-        return self.terms[at].entry.name if self.kind(at) == "anchor" else ""
+        if kind == "bystander":
+            return kind
+        return self.terms[at].entry.name if kind == "anchor" else ""
 
     def subject(self) -> str:
         """Return what the sentence is about: its first noun."""
@@ -86,6 +47,8 @@ class Sentence:
             return [self._head(at + 1)]
         first = self._chain_start(at)
         verb = self._verb_before(first)
+        if first == at and self.noun(at - 1) and self.kind(at + 1) in ("and", "end", "break") and not self._opens(at - 1) and "be" not in self._clause_before(at):
+            return [at - 1]  # "its nucleus irregular, and ..."
         copula = verb is not None and self.kind(verb) == "be" and self.terms[verb].text != ":"  # "cell: big nucleus"
         if not copula or self.kind(first - 1) == "determiner":
             ahead = self._ahead(at)
@@ -96,8 +59,26 @@ class Sentence:
         behind = self._behind(first, verb)
         if behind:
             return behind
-        later = next((i for i in range(at + 1, len(self.terms)) if self.noun(i)), None)
-        return [] if later is None else [self._head(later)]
+        return [] if copula and first > 1 else self.later(at)
+
+    def later(self, at: int) -> list[int]:
+        """Return the position of the first noun after a value, for want of a better one."""
+        noun = next((i for i in range(at + 1, len(self.terms)) if self.noun(i)), None)
+        return [] if noun is None else [self._head(noun)]
+
+    def _clause_before(self, at: int) -> list[str]:
+        """Return the kinds between the last comma, "and" or "but" and a position."""
+        start = next((i for i in range(at - 1, -1, -1) if self.kinds[i] in ("and", "break")), -1)
+        return self.kinds[start + 1 : at]
+
+    def _opens(self, noun: int) -> bool:
+        """Tell whether nothing but a cell type stands before: "lymphocyte small, round ..." may go on with a noun."""
+        return noun == 0 and self.kind(noun) == "label"
+
+    def is_said_to_be(self, at: int) -> bool:
+        """Tell whether the noun at a position is what something is said to be: "the cell is a platelet"."""
+        verb = self._verb_before(at)
+        return verb is not None and self.kind(verb) == "be" and not self.terms[at].plural
 
     def _head(self, noun: int) -> int:
         """Return the last noun of a run: "cytoplasmic granules" are granules."""
@@ -110,7 +91,7 @@ class Sentence:
         first = at
         while True:
             before = first - 1
-            while self.kind(before) in ("and", "property") or (
+            while self.kind(before) in ("and", "property", "size") or (
                 self.kind(before) == "other" and self.kind(before - 1) in ("and", "value", "alone")
             ):
                 before -= 1
@@ -133,7 +114,7 @@ class Sentence:
             kind = self.kinds[i]
             if kind in ("anchor", "label"):
                 return None if self.kind(i - 1) == "and" else self._head(i)
-            if kind == "property":
+            if kind in ("property", "size"):
                 i += 1
                 if self.noun(i):
                     return self._head(i)
@@ -195,7 +176,7 @@ class Sentence:
     def _climb(self, noun: int) -> int:
         """Go from "the cytoplasm" of "the granules in the clear cytoplasm" to the granules."""
         i = noun - 1
-        while self.kind(i) in ("anchor", "label", "value", "alone", "determiner", "and", "other"):
+        while self.kind(i) in ("anchor", "label", "value", "alone", "determiner", "and", "other", "present"):
             if self.noun(i) and self.kind(i + 1) == "and":
                 return noun
             i -= 1
@@ -215,6 +196,8 @@ class Sentence:
     def absent_after(self, at: int) -> bool:
         """Tell whether the clause after a noun denies it: "are absent", "are not visible", "cannot be seen"."""
         negated = False
+        while self.kind(at + 1) in ("value", "alone"):
+            at += 1  # "dense clumps are absent"
         for i in range(at + 1, len(self.terms)):
             kind = self.kinds[i]
             if kind == "absent":
@@ -228,63 +211,3 @@ class Sentence:
             elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
                 return False
         return False
-
-    # -- negation ----------------------------------------------------------------------------------
-
-    def negation(self) -> list[bool]:
-        """Tell for every term whether an odd number of negators covers it."""
-        denied = [False] * len(self.terms)
-        for at, kind in enumerate(self.kinds):
-            if kind == "not_phrase":
-                end = self._phrase_end(at + 1)
-            elif kind == "not_predicate":
-                end = self._predicate_end(at + 1)
-            else:
-                continue
-            for i in range(at + 1, end):
-                denied[i] = not denied[i]
-        return denied
-
-    def _phrase_end(self, at: int) -> int:
-        """Return the end of the phrase that "no" covers: its noun, and further ones after "or", "and", commas."""
-        i, noun = at, False
-        while i < len(self.terms):
-            kind = self.kinds[i]
-            if kind == "and":
-                if not self._more_denied(i):
-                    break
-            elif kind == "with":
-                if noun or self.kind(i - 1) in ("value", "alone"):
-                    break  # "no evidence of granules" goes on, "no granules in the cell" ends
-            elif kind not in (_PHRASE_AFTER_NOUN if noun else _PHRASE):
-                break
-            noun = noun or bool(self.noun(i)) or kind == "alone"
-            i += 1
-        return i
-
-    def _predicate_end(self, at: int) -> int:
-        i = at
-        while i < len(self.terms):
-            kind = self.kinds[i]
-            if kind in ("break", "not_predicate", "not_phrase") or (kind == "and" and not self._more_denied(i)):
-                break
-            i += 1
-        return i
-
-    def _more_denied(self, at: int) -> bool:
-        """Tell whether a negation goes on after the "and" at a position: before "or", or "no granules and vacuoles"."""
-        word = self.terms[at].text.lower()
-        if word in ("or", "/"):
-            return True
-        if word == "nor":
-            return False  # it denies by itself
-        i = at + 1
-        while self.kind(i) in ("and", "other"):
-            i += 1
-        names = (
-            {statement.attribute for statement in self.terms[i].entry.readings.values()}
-            if i < len(self.terms)
-            else set()
-        )
-        exists = self.noun(i) in self.lexicon.exists or not names.isdisjoint(self.lexicon.exists.values())
-        return exists and self.kind(i + 1) not in ("be", "present")

@@ -8,15 +8,25 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from hemasynth.lexicon.folding import Folding
+
 Values = frozenset[str]
+SOURCES = ("wbcatt", "leukemiaattri")
+IGNORED = "*"  # anchor under which a word says nothing: "a marked nucleus" is no claim
 
 
 @dataclass(frozen=True)
 class Statement:
-    """An attribute and the values that a word allows for it: one value, or several when the word is partial."""
+    """An attribute and the values that a word allows for it: one value, or several when the word is partial.
+
+    No attribute: content that no record holds.
+    """
 
     attribute: str
     values: Values
+
+
+FOREIGN = Statement("", Values())
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,8 @@ class Entry:
     """What a phrase of the lexicon can be.
 
     Attributes:
-        kind: "value", "alone", "anchor", "label", "foreign", or a word class of the `[grammar]` table.
-        name: the anchor of an anchor, the node of a label, else empty.
+        kind: "value", "alone", "anchor", "label", "bystander", "foreign", or a word class of the `[grammar]` table.
+        name: the anchor of an anchor, else empty.
         readings: per anchor noun, what a value word states; the key "" holds for any noun.
     """
 
@@ -41,13 +51,13 @@ class Trie:
     next: dict[str, "Trie"] = field(default_factory=dict)
     entry: Entry | None = None
 
-    def add(self, phrase: str, entry: Entry) -> None:
-        """Store a phrase given with blanks between its tokens; a value phrase joins the readings that are there."""
+    def add(self, phrase: list[str], entry: Entry) -> None:
+        """Store a phrase given by its tokens; a value phrase joins the readings that are there."""
         node = self
-        for token in phrase.split():
+        for token in phrase:
             node = node.next.setdefault(token, Trie())
         if node.entry is not None and node.entry.kind == entry.kind == "value":
-            entry = Entry("value", readings={**node.entry.readings, **entry.readings})
+            entry = Entry("value", readings={**entry.readings, **node.entry.readings})
         elif node.entry is not None and node.entry.kind in ("value", "alone"):
             return  # grammar never hides a value
         node.entry = entry
@@ -68,62 +78,48 @@ class Trie:
 class Lexicon:
     """A lexicon read from its TOML text.
 
+    Args:
+        text: the words of the source.
+        english: the words that all sources share.
+
     Attributes:
         name: the source it belongs to.
-        digest: sha256 of the text, 16 digits; it goes into `run.json`.
+        digest: sha256 of both texts, 16 digits; it goes into `run.json`.
         values: per attribute, its closed list of values in the spelling of the source.
         anchor: per attribute, the noun that it belongs to.
-        exists: per noun whose mere presence is a value ("granule"), the attribute that says so.
+        exists: per noun that states something by being there ("granule"), what it states.
         labels: the cell types.
+        unrecorded: nouns of which no attribute speaks.
+        fallbacks: per noun, the nouns that a value may be meant of instead.
     """
 
-    def __init__(self, text: str) -> None:
-        table = tomllib.loads(text)
+    def __init__(self, text: str, english: str) -> None:
+        table, shared = tomllib.loads(text), tomllib.loads(english)
         self.name: str = table["name"]
-        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.digest = hashlib.sha256((text + english).encode()).hexdigest()[:16]
         attributes: dict[str, dict[str, Any]] = table["attributes"]
         self.values: dict[str, tuple[str, ...]] = {name: tuple(a["values"]) for name, a in attributes.items()}
         self.anchor: dict[str, str] = {name: a["anchor"] for name, a in attributes.items()}
-        self.exists: dict[str, str] = {a["exists"]: name for name, a in attributes.items() if "exists" in a}
+        self.exists: dict[str, Statement] = {
+            each["noun"]: Statement(name, Values(each["values"]))
+            for name, a in attributes.items()
+            for each in a.get("exists", [])
+        }
+        spoken_of = {place for a in attributes.values() for place in [a["anchor"], *(p.get("anchor") for p in a.get("partial", []))]}
+        self.unrecorded: frozenset[str] = frozenset(table["anchors"].keys() - spoken_of - self.exists.keys() - {"nucleus"})
         self.labels: tuple[str, ...] = tuple(table["labels"])
-        self.spelling: dict[str, str] = table["spelling"]
-        self.acronyms: frozenset[str] = frozenset(table["foreign"]["acronyms"])
+        self.fallbacks: dict[str, list[str]] = table["fallbacks"]
+        self.acronyms: frozenset[str] = frozenset(shared["acronyms"]["words"])
+        self.habitual: frozenset[str] = frozenset(shared["grammar"].pop("habitual_subject"))
         self._implied: list[tuple[Statement, tuple[Statement, ...]]] = [
-            (_statement(rule["from"]), tuple(_statement(to) for to in rule["to"])) for rule in table["implies"]
+            (_statement(rule["from"]), tuple(_statement(to) for to in rule["to"])) for rule in table.get("implies", [])
         ]
+        entries = [*_source_entries(table), *_shared_entries(shared)]
+        phrases = (phrase.split() for phrase, _ in entries)
+        self.fold = Folding(phrases, shared["spelling"])
         self.trie = Trie()
-        for phrase, entry in self._entries(table):
-            self.trie.add(phrase, entry)
-        self.words: frozenset[str] = frozenset(_tokens(self.trie))
-
-    @staticmethod
-    def _entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
-        for attribute, facts in table["attributes"].items():
-            for value, words in facts["values"].items():
-                for word in words:
-                    yield word, Entry("value", readings={facts["anchor"]: Statement(attribute, Values([value]))})
-            for value, words in facts.get("alone", {}).items():
-                for word in words:
-                    yield word, Entry("alone", readings={"": Statement(attribute, Values([value]))})
-            for partial in facts.get("partial", []):
-                for word in partial["words"]:
-                    yield word, Entry("alone", readings={"": Statement(attribute, Values(partial["values"]))})
-        for kind in ("anchor", "label"):
-            for name, words in table[f"{kind}s"].items():
-                for word in words:
-                    yield word, Entry(kind, name)
-        for word in table["foreign"]["words"]:
-            yield word, Entry("foreign")
-        for kind, words in table["grammar"].items():
-            for word in words:
-                yield word, Entry(kind)
-
-    def fold(self, word: str) -> str:
-        """Bring a lower-case word to the form of the lexicon: British spelling, singular where only that is known."""
-        word = self.spelling.get(word, word)
-        if word in self.words or not word.endswith("s") or len(word) < 4:
-            return word
-        return word[:-1] if word[:-1] in self.words else word
+        for phrase, entry in entries:
+            self.trie.add([self.fold.inside(token) for token in phrase.split()], entry)
 
     def implied(self, attribute: str, values: Values) -> Iterator[Statement]:
         """Yield what a claim that `attribute` is one of `values` says about other attributes."""
@@ -137,17 +133,53 @@ class Lexicon:
         return Values(everything) - values
 
 
+def _source_entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
+    for attribute, facts in table["attributes"].items():
+        anchor = facts["anchor"]
+        for alone, anchored in ((False, facts["values"]), (True, facts.get("alone", {}))):
+            for value, words in anchored.items():
+                yield from _words(words, "" if alone else anchor, Statement(attribute, Values([value])))
+        for partial in facts.get("partial", []):
+            place = "" if partial.get("alone") else partial.get("anchor", anchor)
+            yield from _words(partial["words"], place, Statement(attribute, Values(partial["values"])))
+        for other in facts.get("other", []):
+            place = "" if other.get("alone") else anchor
+            for word in other["words"]:
+                yield from _words([word], place, Statement(attribute, Values([word])))
+    for anchor, words in table["foreign"].get("of", {}).items():
+        yield from _words(words, anchor, FOREIGN)
+    yield from _words(table.get("soft", {}).get("words", []), IGNORED, FOREIGN)
+    for name, words in table["anchors"].items():
+        yield from ((word, Entry("anchor", name)) for word in words)
+    labels = [(words, [name]) for name, words in table["labels"].items()]
+    labels += [(each["words"], each["values"]) for each in table.get("labels_partial", [])]
+    labels += [([word], [word]) for word in table["labels_other"]["words"]]
+    for words, names in labels:
+        yield from ((word, Entry("label", readings={"": Statement("label", Values(names))})) for word in words)
+    for kind in ("bystander", "foreign"):
+        yield from ((word, Entry(kind)) for word in table["bystanders" if kind == "bystander" else kind]["words"])
+
+
+def _words(words: list[str], anchor: str, statement: Statement) -> Iterator[tuple[str, Entry]]:
+    for word in words:
+        yield word, Entry("value" if anchor else "alone", readings={anchor: statement})
+
+
+def _shared_entries(shared: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
+    for word in shared["foreign"]["words"]:
+        yield word, Entry("foreign")
+    for kind, words in shared["grammar"].items():
+        for word in words:
+            yield word, Entry("other" if kind == "neutral" else kind)
+
+
 def _statement(table: dict[str, Any]) -> Statement:
     return Statement(table["attribute"], Values(table["values"]))
 
 
-def _tokens(trie: Trie) -> Iterator[str]:
-    for token, child in trie.next.items():
-        yield token
-        yield from _tokens(child)
-
-
 @cache
 def load(name: str = "wbcatt") -> Lexicon:
-    """Return the lexicon of a source, read once."""
-    return Lexicon(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    """Return the lexicon of a source (one of `SOURCES`), read once."""
+    here = resources.files(__package__)
+    text, english = (here.joinpath(f"{each}.toml").read_text(encoding="utf-8") for each in (name, "english"))
+    return Lexicon(text, english)

@@ -1,0 +1,87 @@
+"""What a negation covers: for every term of a sentence, whether an odd number of negators denies it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hemasynth.syntax import Sentence
+
+_CONTENT = ("value", "alone", "anchor", "label")
+_AFTER_NOUN = ("property", "size", "anchor", "label", "bystander", "one")
+_PHRASE = ("other", "determiner", "value", "alone", "property", "size", "anchor", "label", "present", "not_phrase", "one", "bystander", "foreign")
+
+
+def denied(sentence: "Sentence") -> list[bool]:
+    """Tell for every term whether it is denied."""
+    cover = [False] * len(sentence.terms)
+    for at, kind in enumerate(sentence.kinds):
+        if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)):
+            end = _phrase_end(sentence, at + 1)
+        elif kind == "not_predicate":
+            end = _predicate_end(sentence, at + 1)
+        elif kind == "not_clause":
+            end = next((i for i in range(at, len(cover)) if sentence.kinds[i] == "break"), len(cover))
+        else:
+            continue
+        for i in range(at + 1, end):
+            cover[i] = not cover[i]
+    return cover
+
+
+def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
+    """Tell "absent vacuoles" from "vacuoles are absent"."""
+    i = at + 1
+    while sentence.kind(i) in ("value", "alone", "determiner"):
+        i += 1
+    return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")
+
+
+def _phrase_end(sentence: "Sentence", at: int) -> int:
+    """Return the end of the phrase that "no" covers: its noun, and further ones after "or", "and", commas."""
+    i, noun = at, False
+    while i < len(sentence.terms):
+        kind = sentence.kinds[i]
+        if kind == "not_phrase" and noun:
+            break
+        if kind == "and":
+            if not _more(sentence, i):
+                break
+        elif kind == "with":
+            if noun or sentence.kind(i - 1) in ("value", "alone"):
+                break  # "no evidence of granules" goes on, "no granules in the cell" ends
+        elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
+            break
+        noun = noun or bool(sentence.noun(i)) or kind == "alone"
+        i += 1
+    return i
+
+
+def _predicate_end(sentence: "Sentence", at: int) -> int:
+    i, content = at, False
+    while i < len(sentence.terms):
+        kind = sentence.kinds[i]
+        if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
+            break
+        if content and kind in ("not_predicate", "not_phrase"):
+            break  # without content between them, two negators undo each other
+        content = content or kind in _CONTENT
+        i += 1
+    return i
+
+
+def _more(sentence: "Sentence", at: int) -> bool:
+    """Tell whether a negation goes on after the "and" at a position: before "or", or "no granules and vacuoles"."""
+    word = sentence.terms[at].text.lower()
+    if word in ("or", "/"):
+        return True
+    if word == "nor":
+        return False  # it denies by itself
+    i = at + 1
+    while sentence.kind(i) in ("and", "other"):
+        i += 1
+    if i >= len(sentence.terms):
+        return False
+    exists = sentence.lexicon.exists
+    attributes = {statement.attribute for statement in exists.values()}
+    names = {statement.attribute for statement in sentence.terms[i].entry.readings.values()}
+    is_thing = sentence.noun(i) in exists or (sentence.kind(i) == "alone" and not names.isdisjoint(attributes))
+    return is_thing and sentence.kind(i + 1) not in ("be", "present", "have")
