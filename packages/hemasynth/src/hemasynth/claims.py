@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hemasynth.lexicon import FOREIGN, Lexicon, Statement, Values, load
+from hemasynth.lexicon import FOREIGN, NOTHING, Lexicon, Statement, Values, load
 from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
 from hemasynth.syntax import Sentence
@@ -173,6 +173,8 @@ class Reader:
     def _stated(self, at: int, statement: Statement, noun: int | None = None) -> Iterator[Claim]:
         if noun is not None:
             self.described.add((noun, statement.attribute))
+        if statement == NOTHING:
+            return
         if statement.attribute:
             absent = self.sentence.absent_after(at if noun is None or noun < at else noun)
             claim = self._claim(at, statement)

@@ -23,11 +23,11 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    r"(?:^|,\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
+    r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
     re.IGNORECASE,
 )
 _NEGATIVE_ASK = re.compile(r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE)
-_LAST_SENTENCE = re.compile(r"(?:.*[.!;:]\s+)?", re.DOTALL)
+_LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Checker:
         start = verb.end() if verb else 0
         states = self._judged(record, answer[start:], "answer", context, shift=start)
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
-            states = [replace(one, verdict="generic") if one.verdict in ("supported", "contradicted") else one for one in states]
+            states = [replace(one, verdict="generic") if one.verdict != "undecided" else one for one in states]
         wrong = False
         if verb is not None:
             replied = _replied(premise, yes=verb["yes"] is not None)

@@ -16,6 +16,16 @@ def denied(sentence: "Sentence") -> list[bool]:
     for at, kind in enumerate(sentence.kinds):
         if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)):
             end = _phrase_end(sentence, at + 1)
+        elif kind == "contrast":
+            end = _phrase_end(sentence, at + 1)
+        elif kind == "not_each":
+            noun = next((i for i in range(at + 1, len(cover)) if sentence.noun(i)), at)
+            for i in range(noun + 1, _predicate_end(sentence, noun + 1)):
+                cover[i] = not cover[i]
+            continue
+        elif kind == "not_predicate" and at > 1 and at == len(cover) - 1 and sentence.kind(at - 1) == "be" and not _cut(sentence):
+            cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
+            continue
         elif kind == "not_predicate":
             end = _predicate_end(sentence, at + 1)
         elif kind == "not_clause":
@@ -35,6 +45,10 @@ def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
     return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")
 
 
+def _cut(sentence: "Sentence") -> bool:
+    return not {"break", "and", "relative"}.isdisjoint(sentence.kinds)
+
+
 def _phrase_end(sentence: "Sentence", at: int) -> int:
     """Return the end of the phrase that "no" covers: its noun, and further ones after "or", "and", commas."""
     i, noun = at, False
@@ -48,6 +62,8 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
                 break  # "no evidence of granules" goes on, "no granules in the cell" ends
+        elif noun and kind in ("value", "alone") and sentence.noun(i - 1) and not sentence.noun(i + 1):
+            pass  # "no chromatin clumping"
         elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
             break
         noun = noun or bool(sentence.noun(i)) or kind == "alone"

@@ -9,6 +9,9 @@ FACT, GENERIC, FOREIGN, IGNORED = "fact", "generic", "foreign", "ignored"
 HABIT = "habit"  # generic too, and then whatever is said is: "neutrophils fight infections"
 _STATIVE = frozenset({"has", "have", "is", "are", "contains", "contain"})
 _ASKING = frozenset({"what", "how", "why", "do", "are", "which", "when", "where", "can"})
+_RESUMES = frozenset({"this", "it", "here", "these", "they"})
+_POINTS = frozenset({"here", "this", "these", "pictured", "image", "picture", "field", "slide", "smear", "film"})
+_MEASURED = ("compared", "in comparison", "relative", "as compared", "versus")
 _OPENS = ("break", "and", "relative", "end", "with")
 
 
@@ -21,7 +24,7 @@ def forces(sentence: "Sentence") -> list[str]:
                 force[start:end] = [meant] * (end - start)
     for at in range(len(force)):
         if force[at] == FACT and _in_general(sentence, at):
-            end = _until(sentence, at, ("break",))
+            end = next((stop for start, stop in _segments(sentence) if start <= at < stop), len(force))
             force[at:end] = [HABIT] * (end - at)
     for at, kind in enumerate(sentence.kinds):
         if kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
@@ -34,14 +37,23 @@ def forces(sentence: "Sentence") -> list[str]:
             while sentence.kind(end) in ("value", "alone", "and", "label", "determiner"):
                 end += 1
             force[at:end] = [IGNORED] * (end - at)
-        elif kind == "label" and sentence.denied[at] and "relative" in (sentence.kind(at + 1), sentence.kind(at + 2)):
-            end = _until(sentence, at + 3, ("break", "and"))  # "unlike monocytes, which have ...,"
-            force[at + 1 : end] = [GENERIC] * (end - at - 1)
+        elif kind == "contrast" and (other := _cell_after(sentence, at)) is not None:
+            start = other + 1  # "unlike monocytes, which have ..., it": what is said of the others is left alone
+            comma = sentence.kind(start) == "and" and sentence.kind(start + 1) in ("relative", "with")
+            end = _until(sentence, start - 1 + 2 * comma, ("break", "and"))
+            force[start:end] = [IGNORED] * (end - start)
+            if sentence.terms[at].entry.kind == "contrast" and sentence.word(at).startswith(_MEASURED):
+                force[at:end] = [IGNORED] * (end - at)  # "compared with a monocyte" denies nothing
     return force
 
 
 def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
-    cuts = [i for i, kind in enumerate(sentence.kinds) if kind == "break"]
+    """Return the parts that a hedge does not leave: between "but", "while", and a comma before "this" or "it"."""
+    cuts = [
+        i
+        for i, kind in enumerate(sentence.kinds)
+        if kind == "break" or (kind == "and" and sentence.word(i + 1) in _RESUMES and sentence.kind(i + 2) in ("be", "have", "label", "anchor"))
+    ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
 
@@ -55,8 +67,23 @@ def _until(sentence: "Sentence", at: int, kinds: tuple[str, ...]) -> int:
     return next((i for i in range(at + 1, len(sentence.kinds)) if sentence.kinds[i] in kinds), len(sentence.kinds))
 
 
+def _cell_after(sentence: "Sentence", at: int) -> int | None:
+    for i in range(at + 1, min(at + 5, len(sentence.kinds))):
+        if sentence.noun(i) in ("cell", "bystander"):
+            return i
+        if sentence.kinds[i] in ("and", "break"):
+            break
+    return None
+
+
 def _is_cell(sentence: "Sentence", at: int) -> bool:
     return sentence.noun(at) in ("cell", "bystander") or sentence.noun(at + 1) in ("cell", "bystander")
+
+
+def _states(sentence: "Sentence", at: int) -> bool:
+    """Tell "neutrophils have lobes" from "neutrophils, ..." and "neutrophils are seen"."""
+    after = [sentence.kind(i) for i in range(at + 1, at + 4)]
+    return after[0] not in ("and", "break", "end", "contrast") and "present" not in after
 
 
 def _in_general(sentence: "Sentence", at: int) -> bool:
@@ -66,13 +93,13 @@ def _in_general(sentence: "Sentence", at: int) -> bool:
     before = at - 1
     while sentence.kind(before) == "other" and sentence.word(before) in sentence.lexicon.habitual:
         before -= 1
-    verb = at + 1
-    while sentence.kind(verb) in ("other", "with", "anchor") and verb < at + 3:
-        verb += 1
+    start, end = next((start, end) for start, end in _segments(sentence) if start <= at < end)
+    if sentence.terms[at].plural and not _POINTS.isdisjoint(sentence.word(i) for i in range(start, end)):
+        return False  # "neutrophils in this picture"
     if sentence.terms[at].plural:
         if sentence.word(0) in _ASKING and sentence.kind(before) != "determiner":
             return True
-        return sentence.kind(before) in _OPENS and sentence.kind(verb) in ("be", "have", "habit")
+        return sentence.kind(before) in _OPENS and _states(sentence, at)
     indefinite = sentence.word(before) in ("a", "an", "any", "every", "each") and sentence.kind(before - 1) in ("end", "break")
     return (
         indefinite and sentence.word(at + 1) in _STATIVE and sentence.kind(at + 2) not in ("present", "hedge", "not_predicate")

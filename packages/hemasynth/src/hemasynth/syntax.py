@@ -147,7 +147,8 @@ class Sentence:
             or (before == "and" and self.kind(said_by) == "be")  # "is free of vacuoles and frosted"
         ):
             return [*self._subject_of(said_by), nearest]
-        return [nearest]
+        subject = self._first_noun()
+        return [nearest] if subject is None else [nearest, subject]
 
     def _subject_of(self, verb: int) -> list[int]:
         before = verb - 1

@@ -27,6 +27,7 @@ class Statement:
 
 
 FOREIGN = Statement("", Values())
+NOTHING = Statement("", Values({"nothing"}))  # a word that is no claim beside a certain noun
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _source_entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
                 yield from _words([word], place, Statement(attribute, Values([word])))
     for anchor, words in table["foreign"].get("of", {}).items():
         yield from _words(words, anchor, FOREIGN)
+    for anchor, words in table.get("ignored", {}).items():
+        yield from _words(words, anchor, NOTHING)
     yield from _words(table.get("soft", {}).get("words", []), IGNORED, FOREIGN)
     for name, words in table["anchors"].items():
         yield from ((word, Entry("anchor", name)) for word in words)
