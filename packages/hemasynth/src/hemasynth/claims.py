@@ -94,7 +94,7 @@ class Reader:
                 continue  # "how dense is the chromatin" asks
             if term.kind == "bystander" and self.sentence.is_said_to_be(at):
                 said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
-            elif term.kind in ("foreign", "bystander"):
+            elif term.kind in ("foreign", "bystander") or (term.kind == "another" and self.sentence.force[at] == "foreign"):
                 said.append((at, self._claim(at, FOREIGN, "foreign")))
             elif term.kind in ("alone", "label"):
                 said.append((at, self._claim(at, term.entry.readings[""])))
@@ -147,6 +147,8 @@ class Reader:
         context = self.context
         if not nouns and self._reading(readings, context) is None:
             nouns = self.sentence.later(at)
+        if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
+            context = "cell"
         if not nouns and "size" in self.sentence.kinds:
             context = "cell"
         if nouns and nouns[0] > at:
@@ -197,7 +199,7 @@ class Reader:
             return None
         absent = self.sentence.absent_after(at)
         denied = self.sentence.denied[at] != absent
-        if not absent and (self.kind(at + 1) in ("property", "size") or (denied and at in modified)):
+        if (denied and at in modified) or (not absent and self.kind(at + 1) in ("property", "size")):
             return None  # "the granule type": only names it
         if (at, statement.attribute) in self.described:
             return None  # "nucleoli are inconspicuous" does not say that there are nucleoli

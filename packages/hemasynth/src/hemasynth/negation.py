@@ -16,6 +16,9 @@ def denied(sentence: "Sentence") -> list[bool]:
     for at, kind in enumerate(sentence.kinds):
         if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)):
             end = _phrase_end(sentence, at + 1)
+        elif kind == "not_before" and sentence.word(at + 1) not in ("that", "to"):
+            cover[:at] = [not each for each in cover[:at]]
+            continue
         elif kind == "contrast":
             end = _phrase_end(sentence, at + 1)
         elif kind == "not_each":
@@ -28,7 +31,7 @@ def denied(sentence: "Sentence") -> list[bool]:
             continue
         elif kind == "not_predicate":
             end = _predicate_end(sentence, at + 1)
-        elif kind == "not_clause":
+        elif kind in ("not_clause", "not_before"):
             end = next((i for i in range(at, len(cover)) if sentence.kinds[i] == "break"), len(cover))
         else:
             continue
@@ -62,8 +65,8 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
                 break  # "no evidence of granules" goes on, "no granules in the cell" ends
-        elif noun and kind in ("value", "alone") and sentence.noun(i - 1) and not sentence.noun(i + 1):
-            pass  # "no chromatin clumping"
+        elif noun and kind in ("value", "alone") and not sentence.noun(i + 1) and (sentence.noun(i - 1) or sentence.kind(i - 1) == "and"):
+            pass  # "no chromatin clumping", "no nuclear clefts or folds"
         elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
             break
         noun = noun or bool(sentence.noun(i)) or kind == "alone"

@@ -42,8 +42,8 @@ def forces(sentence: "Sentence") -> list[str]:
             comma = sentence.kind(start) == "and" and sentence.kind(start + 1) in ("relative", "with")
             end = _until(sentence, start - 1 + 2 * comma, ("break", "and"))
             force[start:end] = [IGNORED] * (end - start)
-            if sentence.terms[at].entry.kind == "contrast" and sentence.word(at).startswith(_MEASURED):
-                force[at:end] = [IGNORED] * (end - at)  # "compared with a monocyte" denies nothing
+            if sentence.word(at).startswith(_MEASURED) or "with" in sentence.kinds[at:other]:
+                force[at:end] = [IGNORED] * (end - at)  # "compared with a monocyte", "in contrast to the nucleus of one" deny nothing
     return force
 
 
@@ -68,7 +68,7 @@ def _until(sentence: "Sentence", at: int, kinds: tuple[str, ...]) -> int:
 
 
 def _cell_after(sentence: "Sentence", at: int) -> int | None:
-    for i in range(at + 1, min(at + 5, len(sentence.kinds))):
+    for i in range(at + 1, min(at + 9, len(sentence.kinds))):
         if sentence.noun(i) in ("cell", "bystander"):
             return i
         if sentence.kinds[i] in ("and", "break"):

@@ -83,6 +83,8 @@ class Folding:
             shortest = min(len(word), len(other))
             if shortest < _MIDDLE and (shortest < _SHORT + 1 or sorted(word) != sorted(other)):
                 continue
+            if len(word) == len(other) < _LONG - 1 and sorted(word) != sorted(other):
+                continue  # one letter for another makes too many good words: denied, dented
             allowed = 2 if shortest >= _LONG else 1
             if abs(len(word) - len(other)) <= allowed and _distance(word, other, allowed) <= allowed:
                 found.add(other)
