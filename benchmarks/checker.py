@@ -1,7 +1,7 @@
-"""How well the checker judges the labelled sentences: `python benchmarks/checker.py [--set heldout] [--json] [--show]`.
+"""How well the checker judges the labelled sentences: `python benchmarks/checker.py [--set heldout] [--show]`.
 
-A case is a sentence with one of its verdicts; it counts as caught when all cells for which the sentence has this verdict
-get it, so that the cells of a sentence, which are not independent, count once. Intervals are Wilson's, 95 %.
+A case is a sentence with one of its verdicts; it counts as caught when all cells for which the sentence has this
+verdict get it, so that the cells of a sentence, which are not independent, count once. Intervals are Wilson's, 95 %.
 
 contradiction recall  cases labelled contradicted that are found contradicted
 false rejection       cases labelled supported that are found contradicted or unsupported
@@ -51,7 +51,7 @@ def measure(sets: list[str]) -> tuple[dict[str, dict[str, tuple[int, int]]], lis
         if report.verdict != expected:
             said = line.get("text") or f"{line['question']} => {line['answer']}"
             found = [
-                f"{one.claim.attribute or '?'}{'=' if one.claim.polarity else '!'}{'|'.join(sorted(one.claim.values))}:{one.verdict}"
+                f"{one.claim.attribute or '?'} {one.claim.polarity} {sorted(one.claim.values)} {one.verdict}"
                 for one in report.claims
             ]
             wrong.append(f"{line['id']:20} {expected} -> {report.verdict}: {said}  {found}")
@@ -59,16 +59,17 @@ def measure(sets: list[str]) -> tuple[dict[str, dict[str, tuple[int, int]]], lis
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for (name, expected), verdicts in cases.items():
         row = about[name]
+        refused = any(verdict in ("contradicted", "unsupported") for verdict in verdicts)
+        caught = all(verdict == expected for verdict in verdicts)
+        measured = {"undecided": "undecided" in verdicts, "agreement": caught}
+        if expected == "contradicted":
+            measured["contradiction recall"] = caught
+        if expected == "supported":
+            measured["false rejection"] = refused
         for group in ("all", f"about {row['about']}", f"trap {row['trap']}"):
-            for measured, hit in (
-                ("contradiction recall", all(v == "contradicted" for v in verdicts) if expected == "contradicted" else None),
-                ("false rejection", any(v in ("contradicted", "unsupported") for v in verdicts) if expected == "supported" else None),
-                ("undecided", "undecided" in verdicts),
-                ("agreement", all(v == expected for v in verdicts)),
-            ):
-                if hit is not None:
-                    groups[group][measured][0] += hit
-                    groups[group][measured][1] += 1
+            for measure_name, hit in measured.items():
+                groups[group][measure_name][0] += hit
+                groups[group][measure_name][1] += 1
     counts = {group: {name: (a, b) for name, (a, b) in found.items()} for group, found in groups.items()}
     return counts, wrong, len(every) / seconds
 

@@ -35,9 +35,7 @@ def record(source: str, label: object, attributes: Mapping[str, object], where: 
         if value is None or word.lower() in ("", "unknown", "none", "null", "not applicable", "n/a"):
             continue
         if word.lower() not in attribute.values:
-            raise RecordError(
-                f'{where}: {attribute.name} is "{value}"; {source} knows {", ".join(attribute.values)}.'
-            )
+            raise RecordError(f'{where}: {attribute.name} is "{value}"; {source} knows {", ".join(attribute.values)}.')
         known[attribute.name] = word.lower()
     return Record(None if label in (None, "") else str(label), known)
 
@@ -74,7 +72,11 @@ def check_line(line: Mapping[str, object], where: str = "this line") -> dict[str
     Raises:
         RecordError: a field is missing or of another type.
     """
-    _, report = judge(line, where)
+    return told(line, judge(line, where)[1])
+
+
+def told(line: Mapping[str, object], report: Report) -> dict[str, object]:
+    """Return what `hemasynth check --json` prints for a line."""
     claims = [
         {
             "attribute": one.claim.attribute or None,

@@ -25,7 +25,8 @@ class Claim:
         polarity: False when the text denies the values.
         span: characters [start, end) in the text.
         words: the text of the span.
-        force: "fact", "generic" (hedged), "habit" (of a kind of cell), "foreign" (no record holds it), "undecided" (no noun found).
+        force: "fact", "generic" (hedged), "habit" (of a kind of cell), "foreign" (no record holds it), "undecided"
+            (no noun found).
         kind: "said"; "exists" where the noun alone says it; "implied" where another claim does.
     """
 
@@ -94,7 +95,9 @@ class Reader:
                 continue  # "how dense is the chromatin" asks
             if term.kind == "bystander" and self.sentence.is_said_to_be(at):
                 said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
-            elif term.kind in ("foreign", "bystander") or (term.kind == "another" and self.sentence.force[at] == "foreign"):
+            elif term.kind in ("foreign", "bystander") or (
+                term.kind == "another" and self.sentence.force[at] == "foreign"
+            ):
                 said.append((at, self._claim(at, FOREIGN, "foreign")))
             elif term.kind in ("alone", "label"):
                 said.append((at, self._claim(at, term.entry.readings[""])))
@@ -221,7 +224,15 @@ class Reader:
                 alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
                 if joined and alike and first.kind == claim.kind == "said":
                     span = (first.span[0], claim.span[1])
-                    held = at, replace(claim, values=first.values | claim.values, span=span, words=f"{first.words} or {claim.words}")
+                    held = (
+                        at,
+                        replace(
+                            claim,
+                            values=first.values | claim.values,
+                            span=span,
+                            words=f"{first.words} or {claim.words}",
+                        ),
+                    )
                     continue
                 yield held
             held = at, claim

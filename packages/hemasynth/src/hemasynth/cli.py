@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from hemadata.errors import EXIT_FINDINGS, HemaError, InputMissingError, UsageError
+from hemadata.errors import EXIT_FINDINGS, HemaError
 
 from hemasynth.commands import register
 from hemasynth.options import (
@@ -47,12 +47,25 @@ Examples:
 
     hemasynth vqa --labels raw/wbcatt --engine vllm --shard 1/4      (one process per GPU: docs/serving.md)
 """
+MLM_EXAMPLES = """
+Examples:
+
+    hemasynth mlm --engine template
+
+    hemasynth mlm --model BioMistral-7B --base-url http://127.0.0.1:8000/v1 --t5 models/t5-base
+
+    hemasynth mlm --engine template --sentences 100 --subset L_40X_C2 --json
+"""
 CHECK_EXAMPLES = """
 Examples:
 
     hemasynth check pairs.jsonl
 
     hemasynth check pairs.jsonl --json > verdicts.jsonl
+
+    hemasynth check Q_A_test.json --labels raw/wbcatt      (the authors' pairs)
+
+    hemasynth check captions.csv --labels raw/wbcatt      (columns image_filename and caption)
 """
 
 
@@ -111,49 +124,85 @@ def vqa(
         typer.echo(f"Pairs in {folder}. Into a corpus: hemadata build --source wbcatt-vqa --raw {out or raw}")
 
 
+@app.command(epilog=MLM_EXAMPLES)
+def mlm(
+    corpus: Annotated[Path, typer.Option(help="Corpus with leukemiaattri.")] = Path("corpus"),
+    raw: Annotated[Path, typer.Option(help="Raw folder that gets leukemiaattri-mlm/.")] = Path("raw"),
+    engine: ENGINE = "auto",
+    model: MODEL = "BioMistral-7B",
+    revision: REVISION = None,
+    base_url: BASE_URL = None,
+    slots: SLOTS = 64,
+    engine_args: ENGINE_ARGS = None,
+    seed: SEED = 0,
+    sentences: Annotated[int, typer.Option(min=1, help="How many, at most three a field.")] = 6940,
+    subset: Annotated[str, typer.Option(help="Of leukemiaattri: microscope, magnification, camera.")] = "H_100X_C2",
+    t5: Annotated[
+        Path | None, typer.Option(help="Folder of the reader's T5 tokenizer; without it length is bounded.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
+) -> None:
+    """Write masked sentences on fields of leukemiaattri, as the raw tree leukemiaattri-mlm."""
+    from hemasynth.engines.choose import choose
+    from hemasynth.mlm.command import write
+    from hemasynth.mlm.template import MlmTemplates
+
+    options = read_options(engine_args)
+    chosen = (
+        MlmTemplates()
+        if engine == "template"
+        else choose(engine, model, base_url, revision=revision, slots=slots, options=options)
+    )
+    with _bar() as progress:
+        outcome, folder = write(chosen, corpus, raw, seed, sentences, subset, t5, progress)
+    counts = outcome.run["counts"]
+    if as_json:
+        typer.echo(json.dumps({**counts, "engine": chosen.name, "out": str(folder)}))
+        return
+    typer.echo(f"{counts['fields']:,} fields  {counts['sentences']:,} sentences  {counts['refused']:,} refused")
+    for what in ("split", "style", "origin", "refusals"):
+        if counts[what]:
+            typer.echo(f"  {what}: " + ", ".join(f"{name} {n:,}" for name, n in counts[what].items()))
+    for name, found in counts["blind_fill"].items():
+        typer.echo(f"  filled blind, {name}: {found['filled_blind']:.1%} of {found['blanks']:,}")
+    typer.echo(f"Sentences in {folder}. Into a corpus: hemadata build --source leukemiaattri-mlm --raw {raw}")
+
+
 @app.command(epilog=CHECK_EXAMPLES)
 def check(
     file: Annotated[
-        Path, typer.Argument(help="A JSON object a line: id, source, attributes, label, question, answer or text.")
+        Path, typer.Argument(help="JSON lines with id, source, attributes, label, question and answer or text.")
     ],
+    labels: Annotated[Path | None, typer.Option(help="WBCAtt's tables, for files that hold no records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: id, verdict, claims.")] = False,
 ) -> None:
-    """Compare sentences with the records of their cells. Exits 1 when a record contradicts one."""
-    from hemasynth.checkfile import check_line
-    from hemasynth.faithful import VERDICTS
+    """Compare sentences with the records of their cells. Exits 1 when a record contradicts one.
 
-    counts = dict.fromkeys(VERDICTS, 0)
-    for number, line in _lines(file):
-        result = check_line(line, f"{file}, line {number}")
-        counts[str(result["verdict"])] += 1
+    Without --json it ends with the accuracy on each attribute. Besides .jsonl it reads the authors' .json and .csv
+    tables of captions; those name pictures, whose records are looked up in --labels.
+    """
+    from hemasynth.accuracy import Accuracy
+    from hemasynth.checkfile import judge, told
+    from hemasynth.faithful import VERDICTS
+    from hemasynth.otherfiles import read
+
+    counts, accuracy = dict.fromkeys(VERDICTS, 0), Accuracy()
+    for where, line in read(file, labels):
+        _, report = judge(line, where)
+        counts[report.verdict] += 1
+        accuracy.add(str(line.get("source", "wbcatt")), report.claims)
         if as_json:
-            typer.echo(json.dumps(result))
+            typer.echo(json.dumps(told(line, report)))
     if not as_json:
         found = ", ".join(f"{n:,} {verdict}" for verdict, n in counts.items())
         typer.echo(f"{sum(counts.values()):,} checked: {found}")
+        if accuracy.stated:
+            typer.echo(accuracy.table())
     if counts["contradicted"]:
         raise typer.Exit(EXIT_FINDINGS)
 
 
 register(app)
-
-
-def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    from hemasynth.errors import RecordError
-
-    if not file.is_file():
-        raise InputMissingError(f"There is no file {file}. It should hold one JSON object a line.")
-    with file.open(encoding="utf-8") as lines:
-        for number, text in enumerate(lines, start=1):
-            if not text.strip():
-                continue
-            try:
-                line = json.loads(text)
-            except ValueError as error:
-                raise RecordError(f"{file}, line {number}: this is not JSON ({error}).") from error
-            if not isinstance(line, dict):
-                raise RecordError(f"{file}, line {number}: expected a JSON object, found {type(line).__name__}.")
-            yield number, line
 
 
 @contextmanager

@@ -18,7 +18,8 @@ MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of thi
 _YES_NO = re.compile(
     r"\s*(?P<yes>yes|yeah|indeed|correct|certainly|that is (?:right|correct|true)|right|true|absolutely)"
     r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))"
-    r"|\s*(?:no|nope|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not)"
+    r"|\s*(?:no|nope|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means"
+    r"|definitely not)"
     r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))",
     re.IGNORECASE,
 )
@@ -26,7 +27,9 @@ _ASKS = re.compile(
     r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
     re.IGNORECASE,
 )
-_NEGATIVE_ASK = re.compile(r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE)
+_NEGATIVE_ASK = re.compile(
+    r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE
+)
 _LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
 
 
@@ -191,13 +194,15 @@ class Checker:
         return "cell" if asked == "label" else self.lexicon.anchor[asked]
 
     def _mentions_only(self, claim: Claim) -> bool:
-        """Tell whether an open question only speaks of a thing: "what colour are the granules?" may be answered "none"."""
+        """Tell whether an open question only names a thing: "what colour are the granules?" can mean none."""
         return claim.kind == "exists" and Statement(claim.attribute, claim.values) in self.lexicon.exists.values()
 
     def _off_topic(self, asked: str, topic: Sequence[str]) -> bool:
         if asked == "label":
             return False
-        wanted = {self.lexicon.anchor[asked]} | {noun for noun, said in self.lexicon.exists.items() if said.attribute == asked}
+        wanted = {self.lexicon.anchor[asked]} | {
+            noun for noun, said in self.lexicon.exists.items() if said.attribute == asked
+        }
         return wanted.isdisjoint(topic)
 
 

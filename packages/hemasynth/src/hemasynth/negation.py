@@ -7,7 +7,21 @@ if TYPE_CHECKING:
 
 _CONTENT = ("value", "alone", "anchor", "label")
 _AFTER_NOUN = ("property", "size", "anchor", "label", "bystander", "one")
-_PHRASE = ("other", "determiner", "value", "alone", "property", "size", "anchor", "label", "present", "not_phrase", "one", "bystander", "foreign")
+_PHRASE = (
+    "other",
+    "determiner",
+    "value",
+    "alone",
+    "property",
+    "size",
+    "anchor",
+    "label",
+    "present",
+    "not_phrase",
+    "one",
+    "bystander",
+    "foreign",
+)
 
 
 def denied(sentence: "Sentence") -> list[bool]:
@@ -26,7 +40,7 @@ def denied(sentence: "Sentence") -> list[bool]:
             for i in range(noun + 1, _predicate_end(sentence, noun + 1)):
                 cover[i] = not cover[i]
             continue
-        elif kind == "not_predicate" and at > 1 and at == len(cover) - 1 and sentence.kind(at - 1) == "be" and not _cut(sentence):
+        elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
             continue
         elif kind == "not_predicate":
@@ -48,8 +62,10 @@ def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
     return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")
 
 
-def _cut(sentence: "Sentence") -> bool:
-    return not {"break", "and", "relative"}.isdisjoint(sentence.kinds)
+def _ends(sentence: "Sentence", at: int) -> bool:
+    """Tell whether "not" is the last word of a sentence of one clause."""
+    one_clause = {"break", "and", "relative"}.isdisjoint(sentence.kinds)
+    return one_clause and at > 1 and at == len(sentence.kinds) - 1 and sentence.kind(at - 1) == "be"
 
 
 def _phrase_end(sentence: "Sentence", at: int) -> int:
@@ -65,7 +81,12 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
                 break  # "no evidence of granules" goes on, "no granules in the cell" ends
-        elif noun and kind in ("value", "alone") and not sentence.noun(i + 1) and (sentence.noun(i - 1) or sentence.kind(i - 1) == "and"):
+        elif (
+            noun
+            and kind in ("value", "alone")
+            and not sentence.noun(i + 1)
+            and (sentence.noun(i - 1) or sentence.kind(i - 1) == "and")
+        ):
             pass  # "no chromatin clumping", "no nuclear clefts or folds"
         elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
             break

@@ -1,4 +1,4 @@
-"""Of what a sentence speaks: this cell, cells of a kind in general, another cell of the picture, or nothing for sure."""
+"""Of what a sentence speaks: this cell, cells of a kind in general, another cell of the picture, nothing for sure."""
 
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,9 @@ def forces(sentence: "Sentence") -> list[str]:
             end = _until(sentence, start - 1 + 2 * comma, ("break", "and"))
             force[start:end] = [IGNORED] * (end - start)
             if sentence.word(at).startswith(_MEASURED) or "with" in sentence.kinds[at:other]:
-                force[at:end] = [IGNORED] * (end - at)  # "compared with a monocyte", "in contrast to the nucleus of one" deny nothing
+                force[at:end] = [IGNORED] * (
+                    end - at
+                )  # "compared with a monocyte", "in contrast to the nucleus of one" deny nothing
     return force
 
 
@@ -52,7 +54,12 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
     cuts = [
         i
         for i, kind in enumerate(sentence.kinds)
-        if kind == "break" or (kind == "and" and sentence.word(i + 1) in _RESUMES and sentence.kind(i + 2) in ("be", "have", "label", "anchor"))
+        if kind == "break"
+        or (
+            kind == "and"
+            and sentence.word(i + 1) in _RESUMES
+            and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
+        )
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
@@ -100,7 +107,12 @@ def _in_general(sentence: "Sentence", at: int) -> bool:
         if sentence.word(0) in _ASKING and sentence.kind(before) != "determiner":
             return True
         return sentence.kind(before) in _OPENS and _states(sentence, at)
-    indefinite = sentence.word(before) in ("a", "an", "any", "every", "each") and sentence.kind(before - 1) in ("end", "break")
+    indefinite = sentence.word(before) in ("a", "an", "any", "every", "each") and sentence.kind(before - 1) in (
+        "end",
+        "break",
+    )
     return (
-        indefinite and sentence.word(at + 1) in _STATIVE and sentence.kind(at + 2) not in ("present", "hedge", "not_predicate")
+        indefinite
+        and sentence.word(at + 1) in _STATIVE
+        and sentence.kind(at + 2) not in ("present", "hedge", "not_predicate")
     )

@@ -5,7 +5,15 @@ from hemasynth.lexicon import Lexicon
 from hemasynth.tokens import Term
 
 _VERBS = ("be", "have")
-_QUALIFIERS = ("other", "not_predicate", "present", "hedge", "habit", "more", "less")  # may stand between a verb and what it says
+_QUALIFIERS = (
+    "other",
+    "not_predicate",
+    "present",
+    "hedge",
+    "habit",
+    "more",
+    "less",
+)  # between verb and value
 
 
 class Sentence:
@@ -47,7 +55,13 @@ class Sentence:
             return [self._head(at + 1)]
         first = self._chain_start(at)
         verb = self._verb_before(first)
-        if first == at and self.noun(at - 1) and self.kind(at + 1) in ("and", "end", "break") and not self._opens(at - 1) and "be" not in self._clause_before(at):
+        if (
+            first == at
+            and self.noun(at - 1)
+            and self.kind(at + 1) in ("and", "end", "break")
+            and not self._opens(at - 1)
+            and "be" not in self._clause_before(at)
+        ):
             return [at - 1]  # "its nucleus irregular, and ..."
         copula = verb is not None and self.kind(verb) == "be" and self.terms[verb].text != ":"  # "cell: big nucleus"
         if not copula or self.kind(first - 1) == "determiner":

@@ -106,8 +106,14 @@ class Lexicon:
             for name, a in attributes.items()
             for each in a.get("exists", [])
         }
-        spoken_of = {place for a in attributes.values() for place in [a["anchor"], *(p.get("anchor") for p in a.get("partial", []))]}
-        self.unrecorded: frozenset[str] = frozenset(table["anchors"].keys() - spoken_of - self.exists.keys() - {"nucleus"})
+        spoken_of = {
+            place
+            for a in attributes.values()
+            for place in [a["anchor"], *(p.get("anchor") for p in a.get("partial", []))]
+        }
+        self.unrecorded: frozenset[str] = frozenset(
+            table["anchors"].keys() - spoken_of - self.exists.keys() - {"nucleus"}
+        )
         self.labels: tuple[str, ...] = tuple(table["labels"])
         self.fallbacks: dict[str, list[str]] = table["fallbacks"]
         self.acronyms: frozenset[str] = frozenset(shared["acronyms"]["words"])

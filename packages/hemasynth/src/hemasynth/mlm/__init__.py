@@ -1,0 +1,1 @@
+"""Masked sentences on fields of LeukemiaAttri: facts per field, plan, sentences, masks."""

@@ -1,0 +1,88 @@
+"""What experts say of a field of view: how many cells of which type, and what most cells of a type look like."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hemadata
+from hemadata.errors import InputMissingError
+
+from hemasynth.faithful import Record
+from hemasynth.lexicon import Lexicon
+
+SOURCE = "leukemiaattri"
+AGREED = 0.7  # share of a type's cells that must have a value for it to be said of the type
+
+
+@dataclass(frozen=True)
+class Field:
+    """One picture.
+
+    Attributes:
+        image_id: what follows `leukemiaattri/` in its sample_id.
+        counts: number of cells by type; cells that could not be identified are not among them.
+        records: per type, the values that at least `AGREED` of its cells with a known value share.
+        group: the patient.
+    """
+
+    image_id: str
+    counts: Mapping[str, int]
+    records: Mapping[str, Record]
+    group: str
+
+
+def read_fields(corpus: Path, lexicon: Lexicon, subset: str) -> list[Field]:
+    """Read the annotated fields of a subset from a corpus.
+
+    Args:
+        corpus: with `leukemiaattri`.
+        lexicon: of leukemiaattri; a cell type that it does not have is left out of the facts.
+        subset: such as H_100X_C2, the one that the paper used and experts marked by hand.
+
+    Raises:
+        InputMissingError: there is no corpus, no `leukemiaattri` in it, or no field of the subset.
+    """
+    how = f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}"
+    try:
+        opened = hemadata.open(corpus)
+    except InputMissingError as error:
+        raise InputMissingError(f"There is no corpus in {corpus}. {how}") from error
+    with opened:
+        if SOURCE not in opened.sources:
+            raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
+        columns = ["sample_id", "objects", "native_group"]
+        rows = opened.rows("detection", source=SOURCE, columns=columns)
+        found = sorted(fields(rows, lexicon, subset), key=lambda field: field.image_id)
+    if not found:
+        raise InputMissingError(f"{corpus} has no field of {subset} with cells. Name another one with --subset.")
+    return found
+
+
+def fields(rows: Iterable[Mapping[str, Any]], lexicon: Lexicon, subset: str) -> Iterator[Field]:
+    """Yield the fields of a subset that have a cell of a known type."""
+    for row in rows:
+        image_id = str(row["sample_id"]).partition("/")[2]
+        if not image_id.upper().startswith(f"{subset.upper()}/"):
+            continue
+        cells: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for each in row["objects"] or ():
+            if each["label"] in lexicon.labels:
+                known = {a["name"]: a["value"] for a in each["attributes"] or () if a["value"] is not None}
+                cells[each["label"]].append(known)
+        if cells:
+            records = {label: Record(label, _majority(found, lexicon)) for label, found in sorted(cells.items())}
+            counts = {label: len(found) for label, found in sorted(cells.items())}
+            yield Field(image_id, counts, records, str(row["native_group"] or image_id))
+
+
+def _majority(cells: list[dict[str, str]], lexicon: Lexicon) -> dict[str, str]:
+    agreed = {}
+    for name in lexicon.values:
+        values = Counter(cell[name] for cell in cells if name in cell)
+        if values:
+            value, count = min(values.items(), key=lambda pair: (-pair[1], pair[0]))
+            if count >= AGREED * values.total():
+                agreed[name] = value
+    return agreed
