@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--show", action="store_true", help="list every judgement that differs from its label")
     options = parser.parse_args()
-    counts, wrong, speed = measure(options.set or ["development", "heldout", "fresh", "fresh2"])
+    counts, wrong, speed = measure(options.set or ["development", "heldout", "fresh", "fresh2", "last"])
     if options.json:
         print(json.dumps({"counts": counts, "judged_per_second": round(speed)}))
         return

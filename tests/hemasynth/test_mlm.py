@@ -110,9 +110,11 @@ def test_every_sentence_is_true_and_its_blanks_restore_it(found: list[Field], ou
         assert masking.restore(row["masked_text"], row["answers"]) == row["text"]
         spans = list(zip(row["span_starts"], row["span_ends"], strict=True))
         assert [row["text"][start:end] for start, end in spans] == row["answers"]
-        assert row["target"] == "".join(
-            f"<extra_id_{n}> {answer} " for n, answer in enumerate(row["answers"])
-        ) + f"<extra_id_{len(spans)}>"
+        assert (
+            row["target"]
+            == "".join(f"<extra_id_{n}> {answer} " for n, answer in enumerate(row["answers"]))
+            + f"<extra_id_{len(spans)}>"
+        )
         assert 1 <= len(spans) <= 4
         assert set(row["attributes"]) <= {*LEXICON.values, "label", "count"}
         claimed = {claim.span for claim in read(row["text"], "", LEXICON)}

@@ -25,7 +25,9 @@ def counts() -> dict[str, dict[str, tuple[int, int]]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    found: dict[str, dict[str, tuple[int, int]]] = module.measure(["development", "heldout", "fresh", "fresh2"])[0]
+    found: dict[str, dict[str, tuple[int, int]]] = module.measure(
+        ["development", "heldout", "fresh", "fresh2", "last"]
+    )[0]
     return found
 
 

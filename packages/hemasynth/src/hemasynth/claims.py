@@ -103,6 +103,8 @@ class Reader:
                 said.append((at, self._claim(at, term.entry.readings[""])))
             elif term.kind == "value":
                 said += ((at, claim) for claim in self._value(at, modified))
+        if (none := self._none()) is not None:
+            said.append(none)
         for at in range(len(self.terms)):
             claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
@@ -192,6 +194,15 @@ class Reader:
             if each in readings:
                 return readings[each]
         return None
+
+    def _none(self) -> tuple[int, Claim] | None:
+        """Read "it has none" in answer to a question about things that may be there."""
+        statement = self.lexicon.exists.get(self.context)
+        at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
+        if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
+            return None
+        values = self.lexicon.complement(statement.attribute, statement.values)
+        return at, self._claim(at, Statement(statement.attribute, values))
 
     def _existence(self, at: int, modified: set[int]) -> Claim | None:
         """Read a noun that says something by being there: "has granules", "granules are absent"."""

@@ -117,7 +117,7 @@ class Checker:
         closed = _ASKS.search(main) is not None
         verb = _YES_NO.match(answer)
         topic = focus(question, self.lexicon)
-        context = self._anchor(asked) or (topic[0] if topic else "")
+        context = self._anchor(asked) or (topic[0] if topic else "cell")
         start = verb.end() if verb else 0
         states = self._judged(record, answer[start:], "answer", context, shift=start)
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):

@@ -132,6 +132,8 @@ class Sentence:
                 i += 1
                 if self.noun(i):
                     return self._head(i)
+                if self.kind(i) == "with" and self.word(i) not in ("of", "in", "for"):
+                    return None  # "of large size with a round nucleus"
                 while self.kind(i) in ("with", "determiner", "value") and i < len(self.terms):
                     i += 1
                 return self._head(i) if self.noun(i) and self.kind(i - 1) != "property" else None

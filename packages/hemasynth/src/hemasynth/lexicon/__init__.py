@@ -123,7 +123,8 @@ class Lexicon:
         ]
         entries = [*_source_entries(table), *_shared_entries(shared)]
         phrases = (phrase.split() for phrase, _ in entries)
-        self.fold = Folding(phrases, shared["spelling"])
+        foreign = {word for table_ in (table, shared) for word in table_["foreign"]["words"]}
+        self.fold = Folding(phrases, shared["spelling"], frozenset(foreign))
         self.trie = Trie()
         for phrase, entry in entries:
             self.trie.add([self.fold.inside(token) for token in phrase.split()], entry)

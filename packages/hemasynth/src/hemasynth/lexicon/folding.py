@@ -112,9 +112,10 @@ class Folding:
     Args:
         phrases: the tokens of every phrase of the lexicon.
         spelling: forms that no rule gives.
+        certain: words that are never guessed: "inspection" is no misspelt "infection".
     """
 
-    def __init__(self, phrases: Iterable[list[str]], spelling: dict[str, str]) -> None:
+    def __init__(self, phrases: Iterable[list[str]], spelling: dict[str, str], certain: frozenset[str]) -> None:
         phrases = list(phrases)
         self.spelling = spelling
         self.words = frozenset(token for phrase in phrases for token in phrase)
@@ -122,8 +123,10 @@ class Folding:
         words = self.words = frozenset(self.inside(token) for token in self.words)
         self._known: dict[str, str] = {}
         self._by_start: dict[str, list[str]] = defaultdict(list)
-        self._squeezed = {_squeeze(word): word for word in sorted(words) if len(word) >= _SHORT and word.isalpha()}
-        for word in sorted(words | spelling.keys()):
+        self._squeezed = {
+            _squeeze(word): word for word in sorted(words - certain) if len(word) >= _SHORT and word.isalpha()
+        }
+        for word in sorted((words | spelling.keys()) - certain):
             if len(word) >= _SHORT and word.isalpha():
                 self._by_start[word[0]].append(word)
 
