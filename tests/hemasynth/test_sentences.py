@@ -14,6 +14,7 @@ from hemasynth.wilson import wilson
 
 HERE = Path(__file__).parent / "sentences"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "checker.py"
+SETS = ["development", "heldout", "fresh", "fresh2", "last"]
 FILES = sorted(HERE.glob("*.jsonl"))
 ROWS = [json.loads(line) for file in FILES for line in file.read_text().splitlines()]
 
