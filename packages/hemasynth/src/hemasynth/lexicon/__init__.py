@@ -125,6 +125,7 @@ class Lexicon:
         phrases = (phrase.split() for phrase, _ in entries)
         foreign = {word for table_ in (table, shared) for word in table_["foreign"]["words"]}
         self.fold = Folding(phrases, shared["spelling"], frozenset(foreign))
+        self.words: frozenset[str] = self.fold.words
         self.trie = Trie()
         for phrase, entry in entries:
             self.trie.add([self.fold.inside(token) for token in phrase.split()], entry)

@@ -41,7 +41,7 @@ class FieldChecker:
             gates.append("undecided")
         if not text.rstrip().endswith("."):
             gates.append("sentence")
-        if not text.isascii() or not english(text):
+        if not text.isascii() or not english(text, self.lexicon):
             gates.append("language")
         return Report(tuple(judged), tuple(gates))
 
