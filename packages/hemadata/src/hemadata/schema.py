@@ -192,6 +192,21 @@ ASSIGNMENT: tuple[Column, ...] = (
     Column("dup_cluster", STRING, "cluster of duplicates across sources; null: none known"),
 )
 
+FINGERPRINT: tuple[Column, ...] = (
+    Column("sample_id", STRING, "key"),
+    Column("sha256", STRING, "of the bytes that the thumbnail was made from; another one in the index: out of date"),
+    Column("thumbnail", pa.binary(), "green channel of the displayed frame on a grid of 32 x 32, row by row"),
+)
+
+PAIRS: tuple[Column, ...] = (
+    Column("sample_a", STRING, "key; the smaller of the two"),
+    Column("sample_b", STRING, "key"),
+    Column("kind", STRING, "how they are the same: bytes, pixels or near"),
+    Column("turn", STRING, "what makes b of a: none, or a mirror image, a quarter turn or both; null: not looked at"),
+    Column("score", FLOAT, "correlation of fine structure, 1 for equal pixels"),
+    Column("confirmed", FLOAT, "correlation of the decoded images, local contrast evened out"),
+)
+
 INDEX_ONLY: tuple[Column, ...] = (
     Column("task", STRING, "task of the row's source"),
     Column("bucket", INT32, "work unit of the row inside its source"),
@@ -247,7 +262,12 @@ def render() -> str:
         f"| `{c.name}` | {_type_name(c)} | {'all' if c.tasks is None else ', '.join(c.tasks)} | {c.meaning} |"
         for c in COLUMNS
     ]
-    for title, wanted in (("assignment", ASSIGNMENT), ("index, beside every scalar above", INDEX_ONLY)):
+    for title, wanted in (
+        ("assignment", ASSIGNMENT),
+        ("index, beside every scalar above", INDEX_ONLY),
+        ("fingerprints", FINGERPRINT),
+        ("duplicate pairs", PAIRS),
+    ):
         lines += [f"\n## Columns of the {title}\n", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {_type_name(c)} | {c.meaning} |" for c in wanted]
     return "\n".join(lines) + "\n"
@@ -268,6 +288,8 @@ README.md                                      card; its YAML lists the configs 
 data/<task>/<source>/<split>-<bucket>.parquet  what the source says; the file's place is the split
 assignment/<version>.parquet                   what the corpus decides, by sample_id; the highest version is in force
 index/<source>.parquet                         one row per image: every scalar, and where its bytes lie
+fingerprints/<source>.parquet                  a thumbnail of every decoded image, for `hemadata duplicates`
+duplicates/pairs.parquet                       what `hemadata duplicates` found; `reports/leakage.csv` has the splits
 ontology/  prompts/                            the labels, views and templates in force, as TOML
 manifest/<source>.json                         inputs, options, units, digests and quarantine of one source
 reports/quarantine.csv                         what was withheld, repaired or passed over, with file and reason

@@ -17,6 +17,7 @@ from hemadata import ontology, prompts
 from hemadata.arrow import write_tables
 from hemadata.atomic import publish, write_bytes, write_text
 from hemadata.build.card import card
+from hemadata.build.fingerprints import keep_fingerprints
 from hemadata.build.records import Manifest, Shard, UnitRecord, index_part, read_manifests, staged, state_folder
 from hemadata.build.shards import INDEX_SCHEMA
 
@@ -89,6 +90,8 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     publish({path: target for path, target in waiting.items() if path.exists()})
     if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
         write_tables(index_path, [index])
+    parts = [index_part(corpus, source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
+    keep_fingerprints(corpus, source, parts, index)
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
     state = state_folder(corpus, source)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
 
+import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 import xxhash
 from PIL import Image, ImageOps
 
+from hemadata.build.thumbnail import thumbnail, to_pixels
 from hemadata.errors import DefectError
 from hemadata.formats.pictures import Pixels, bound, decode, first_line, open_picture
 from hemadata.geometry import turn_size
@@ -34,6 +36,7 @@ class Picture:
         stored: width, height of the stored frame, before EXIF.
         orientation: EXIF orientation, 1 to 8.
         pixel_hash: see `docs/corpus.md`; None unless decoded.
+        thumbnail: for fingerprints, see `thumbnail.py`; None unless decoded and asked for.
     """
 
     data: bytes
@@ -42,6 +45,7 @@ class Picture:
     stored: tuple[int, int]
     orientation: int
     pixel_hash: str | None
+    thumbnail: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,8 +53,13 @@ class Picture:
         return turn_size(*self.stored, self.orientation)
 
 
-def look(data: bytes, check: Check) -> Picture:
+def look(data: bytes, check: Check, with_thumbnail: bool = False) -> Picture:
     """Look at an image file, or at the pixels of an array's row, as deeply as asked.
+
+    Args:
+        data: the file.
+        check: how deeply.
+        with_thumbnail: make the thumbnail of a decoded image.
 
     Raises:
         DefectError: empty, unreadable, cut short or too large.
@@ -58,14 +67,18 @@ def look(data: bytes, check: Check) -> Picture:
     if isinstance(data, Pixels):
         bound(*data.size)
         drawn = data.image()
-        return Picture(to_png(drawn), "png", "npz", data.size, 1, pixel_hash(drawn) if check == "full" else None)
+        hashed = pixel_hash(drawn) if check == "full" else None
+        small = thumbnail(to_pixels(drawn)) if check == "full" and with_thumbnail else None
+        return Picture(to_png(drawn), "png", "npz", data.size, 1, hashed, small)
     if quick := _quick_jpeg(data):
         size, whole = quick
         bound(*size)
         if check == "none" or (check == "header" and whole):
             return Picture(data, "jpeg", "jpeg", size, 1, None)
-        if check == "full" and (digest := _quick_hash(data)):
-            return Picture(data, "jpeg", "jpeg", size, 1, digest)
+        if check == "full" and (quick_pixels := _quick_pixels(data)):
+            mode, pixels = quick_pixels
+            digest = _hash(pixels.shape[1], pixels.shape[0], mode, pixels)
+            return Picture(data, "jpeg", "jpeg", size, 1, digest, thumbnail(pixels) if with_thumbnail else None)
     image = open_picture(data)
     form = image.format or ""
     orientation = _orientation(image, data)
@@ -76,10 +89,11 @@ def look(data: bytes, check: Check) -> Picture:
         return Picture(data, kind, kind, stored, orientation, None)
     decode(image)
     shown = _turn(image) if orientation != 1 and form != "TIFF" else image
-    digest = pixel_hash(shown) if check == "full" else None
+    hashed = pixel_hash(shown) if check == "full" else None
+    small = thumbnail(to_pixels(shown)) if check == "full" and with_thumbnail else None
     if kind:
-        return Picture(data, kind, kind, stored, orientation, digest)
-    return Picture(to_png(shown), "png", form.lower(), stored, orientation, digest)
+        return Picture(data, kind, kind, stored, orientation, hashed, small)
+    return Picture(to_png(shown), "png", form.lower(), stored, orientation, hashed, small)
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -98,15 +112,14 @@ def _plain_mode(image: Image.Image) -> str:
     return "RGBA"
 
 
-def _quick_hash(data: bytes) -> str | None:
-    """`pixel_hash` of a plain JPEG, decoded without Pillow to the same pixels; None where Pillow has to judge."""
+def _quick_pixels(data: bytes) -> tuple[str, np.ndarray] | None:
+    """Mode and pixels of a plain JPEG, decoded without Pillow to the same pixels; None where Pillow has to judge."""
     try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        _, _, space, _ = simplejpeg.decode_jpeg_header(data)
         mode = {"YCbCr": "RGB", "Gray": "L"}[space]
-        pixels = simplejpeg.decode_jpeg(data, "RGB" if mode == "RGB" else "GRAY")
+        return mode, simplejpeg.decode_jpeg(data, "RGB" if mode == "RGB" else "GRAY")
     except (ValueError, KeyError):  # broken or cut, or stored as CMYK or RGB
         return None
-    return _hash(width, height, mode, pixels)
 
 
 def _hash(width: int, height: int, mode: str, pixels: Any) -> str:

@@ -50,7 +50,7 @@ class RowMaker:
         found: list[Quarantined] = []
         try:
             sample = self.source.load(ref)
-            picture = look(sample.image, self.check)
+            picture = look(sample.image, self.check, with_thumbnail=True)
             row = self._row(ref, picture, sample.image)
             row["flags"] += sample.flags
             if sample.mask is not None:
@@ -89,6 +89,7 @@ class RowMaker:
         row["encoding_source"] = picture.encoding_source
         row["sha256"] = hashlib.sha256(original).hexdigest()
         row["pixel_hash"] = picture.pixel_hash
+        row["thumbnail"] = picture.thumbnail  # no column of the shards: goes to fingerprints/
         row["flags"] = flags
         row["split_upstream"], row["split_paper"] = ref.split_upstream, ref.split_paper
         if ref.group is not None:

@@ -18,6 +18,8 @@ from hemadata.build.records import Shard, UnitRecord, file_hash, index_part, sha
 from hemadata.build.rows import Row
 
 INDEX_SCHEMA = schema.to_arrow_schema(schema.index_columns())
+FINGERPRINT_SCHEMA = schema.to_arrow_schema(schema.FINGERPRINT)
+PART_SCHEMA = INDEX_SCHEMA.append(FINGERPRINT_SCHEMA.field("thumbnail"))  # what a unit leaves for `finish`
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def write_unit(
         path = shard_path(place.task, place.source, split, place.bucket)
         target = staged(place.corpus, place.source, path)
         temporary = temporary_name(target)
-        scalars, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
+        scalars, thumbnails, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
         if not scalars:
             temporary.unlink()
             continue
@@ -55,10 +57,11 @@ def write_unit(
         size, written[temporary] = temporary.stat().st_size, target
         record.shards.append(Shard(path, split, table.num_rows, size, file_hash(temporary), digest))
         record.objects += pc.sum(table["object_count"]).as_py() or 0
-        index.append(table)
+        column = pa.array(thumbnails, PART_SCHEMA.field("thumbnail").type)
+        index.append(table.append_column(PART_SCHEMA.field("thumbnail"), column))
     publish(written)
     part = index_part(place.corpus, place.source, place.bucket)
-    write_tables(part, index or [INDEX_SCHEMA.empty_table()], durable=False)
+    write_tables(part, index or [PART_SCHEMA.empty_table()], durable=False)
     return record
 
 
@@ -77,22 +80,24 @@ def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[list[pa.Table], str]:
-    """Write one file; returns the scalars of its rows, none where it has no rows, and its rows_digest."""
+def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[list[pa.Table], list[bytes | None], str]:
+    """Write one file; returns scalars of its rows, none where it has no rows, their thumbnails, and its rows_digest."""
     kind = schema.arrow_schema(task)
     scalars: list[pa.Table] = []
+    thumbnails: list[bytes | None] = []
 
     def tables() -> Iterator[pa.Table]:
         for rows in groups:
             table = to_table(rows, kind)
             scalars.append(_scalars(table))
+            thumbnails.extend(row.get("thumbnail") for row in rows)
             writer.write_table(table, row_group_size=len(rows))
             yield table
             del rows, table  # or a whole row group would stay in memory while the next one is read
 
     with open_writer(path, kind) as writer:
         digest = rows_digest(tables())
-    return scalars, digest
+    return scalars, thumbnails, digest
 
 
 def _scalars(table: pa.Table) -> pa.Table:

@@ -1,0 +1,49 @@
+"""The fingerprint of an image: its green channel on a 32 x 32 grid, made from the pixels that the check has decoded.
+
+Green is where Giemsa stains differ most. The grid is square whatever the image's shape, so that a turned copy has the
+same fingerprint, turned; scale is gone, brightness and contrast go when fingerprints are compared.
+"""
+
+import numpy as np
+from PIL import Image
+
+SIDE = 32
+SAMPLES = 180  # pixels looked at along each side, at least, where the image has them: over 5 for a cell of the grid
+
+
+def thumbnail(pixels: np.ndarray) -> bytes:
+    """1,024 bytes of a decoded image, row by row.
+
+    Args:
+        pixels: uint8 [height, width], [height, width, 1] or [height, width, 3].
+    """
+    return grid(pixels, SIDE, SAMPLES).tobytes()
+
+
+def grid(pixels: np.ndarray, side: int, samples: int) -> np.ndarray:
+    """Green channel averaged onto a square grid.
+
+    Args:
+        pixels: uint8 [height, width], [height, width, 1] or [height, width, 3].
+        side: cells of the grid along each side.
+        samples: only every n-th pixel is looked at, n as large as leaves so many along each side.
+
+    Returns:
+        uint8 [side, side].
+    """
+    green = pixels if pixels.ndim == 2 else pixels[:, :, pixels.shape[2] // 2]
+    height, width = green.shape
+    green = np.ascontiguousarray(green[:: max(1, height // samples), :: max(1, width // samples)])
+    small = Image.fromarray(green).resize((side, side), Image.Resampling.BOX, reducing_gap=3.0)
+    return np.asarray(small)
+
+
+def to_pixels(image: Image.Image) -> np.ndarray:
+    """uint8 pixels of a decoded image of any mode; deeper ones are scaled to their own range."""
+    if image.mode in ("L", "RGB"):
+        return np.asarray(image)
+    if image.mode.startswith(("I", "F")):
+        deep = np.nan_to_num(np.asarray(image).astype(np.float64))
+        low, high = float(deep.min()), float(deep.max())
+        return ((deep - low) * (255 / (high - low or 1.0))).astype(np.uint8)
+    return np.asarray(image.convert("RGB"))
