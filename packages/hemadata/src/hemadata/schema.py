@@ -189,7 +189,8 @@ ASSIGNMENT: tuple[Column, ...] = (
         "why: upstream, group (another row of the group was placed before) or hash (of the group key)",
     ),
     Column("group_id", STRING, "what must not straddle splits, corpus-wide"),
-    Column("dup_cluster", STRING, "cluster of duplicates across sources; null: none known"),
+    Column("dup_cluster", STRING, "cluster of duplicates across sources, named by its first row; null: none known"),
+    Column("own_group", STRING, "group by the row's own source and family alone; `group_id` joins several of them"),
 )
 
 FINGERPRINT: tuple[Column, ...] = (
@@ -211,7 +212,7 @@ INDEX_ONLY: tuple[Column, ...] = (
     Column("task", STRING, "task of the row's source"),
     Column("bucket", INT32, "work unit of the row inside its source"),
     Column("object_count", INT32, "number of objects; null where the task has none"),
-    *ASSIGNMENT[2:],
+    *ASSIGNMENT[2:6],
     Column("file", STRING, "shard, relative to the corpus"),
     Column("offset", INT64, "first byte of the image inside the shard"),
     Column("length", INT64, "number of bytes of the image"),

@@ -6,8 +6,9 @@ import numpy as np
 
 from hemadata.audit.fingerprints import COARSE, INVERSE, sign_places, signs, terms, turned
 
-TABLES = 16  # each picks its own signs; a copy is missed only where every table holds a wrong sign
-STEPS = (24, 32, 40)  # signs of a key; where more than CROWD entries share one, the next longer key is asked
+TABLES = 20  # each picks its own signs; a copy is missed only where every table holds a wrong sign
+SHORTEST = 16  # signs of a key; more for more pictures: about one entry per key, were the signs even
+LONGER = (8, 16)  # further signs, asked where more than CROWD entries share a key
 CROWD = 64
 AGREE = 0.78  # share of equal signs below which a pair is not looked at: copies have 0.85 and more, others 0.5
 FIELD_SCORE = 0.6  # coarse correlation above which two fields are looked at
@@ -16,13 +17,16 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """first < second, and the turn that makes the first of the second; int64 [pairs] each."""
 
 
-def by_hash(spectrum: np.ndarray, tables: int = TABLES, crowd: int = CROWD) -> tuple[Pairs, int]:
+def by_hash(
+    spectrum: np.ndarray, tables: int = TABLES, crowd: int = CROWD, length: int | None = None
+) -> tuple[Pairs, int]:
     """Pairs that share a key in one of the tables and agree in their signs.
 
     Args:
         spectrum: [n, terms]; rows of zeros (blank pictures) are left out.
         tables: how many; more find more.
         crowd: how many entries may share a key.
+        length: signs of a key; None: by the number of pictures.
 
     Returns:
         The pairs, and how many entries of how crowded keys were compared with their neighbours only.
@@ -30,14 +34,15 @@ def by_hash(spectrum: np.ndarray, tables: int = TABLES, crowd: int = CROWD) -> t
     shown = np.flatnonzero(np.any(spectrum[:, :8], axis=1))
     spectrum = spectrum[shown]
     n, crowded = len(shown), 0
+    length = length or max(SHORTEST, (8 * n).bit_length())
     bits = signs(spectrum, 0)
     packed = np.stack([_words(signs(spectrum, turn)) for turn in range(8)])  # [8, n, words]
     found: list[np.ndarray] = []
     chance = np.random.default_rng(0)
     for _ in range(tables):
-        keys = _keys(bits, chance)
+        keys = _keys(bits, length, chance)
         order = np.argsort(keys, kind="stable")
-        for first, second, more in _sharing(keys[order], order, n, crowd):
+        for first, second, more in _sharing(keys[order], order, length, n, crowd):
             crowded += more
             codes = _code(first, second, n)
             codes = codes[_agree(packed, *_decode(codes, n)) >= AGREE]
@@ -47,12 +52,12 @@ def by_hash(spectrum: np.ndarray, tables: int = TABLES, crowd: int = CROWD) -> t
     return (shown[a], shown[b], turn), crowded
 
 
-def _keys(bits: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """One key of STEPS[-1] signs for each picture in each turn, uint64 [8 * n]: entry = turn * n + picture."""
+def _keys(bits: np.ndarray, length: int, chance: np.random.Generator) -> np.ndarray:
+    """A key of `length` and the further signs, uint64 [8 * n]: entry turn * n + picture is the picture turned."""
     places, key_bits = sign_places()
     used = terms()
-    chosen = chance.choice(key_bits, STEPS[0], replace=False)
-    rest = chance.choice(np.arange(key_bits, len(places)), STEPS[-1] - STEPS[0], replace=False)
+    chosen = chance.choice(key_bits, length, replace=False)
+    rest = chance.choice(np.arange(key_bits, len(places)), LONGER[-1], replace=False)
     chosen = np.concatenate([chosen, rest])
     where = {term: n for n, term in enumerate(places.tolist())}
     keys = []
@@ -66,15 +71,17 @@ def _keys(bits: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     return np.concatenate(keys)
 
 
-def _sharing(keys: np.ndarray, entries: np.ndarray, n: int, crowd: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+def _sharing(
+    keys: np.ndarray, entries: np.ndarray, length: int, n: int, crowd: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Entries that share a key: first has turn 0, second any; and how many were too many for all their pairs."""
-    for step in STEPS:
-        prefix = keys >> np.uint64(STEPS[-1] - step)
+    for more in (0, *LONGER):
+        prefix = keys >> np.uint64(LONGER[-1] - more)
         starts = np.flatnonzero(np.concatenate([[True], prefix[1:] != prefix[:-1]])) if len(keys) else np.zeros(0, int)
         sizes = np.diff(np.append(starts, len(keys)))
         group = np.repeat(np.arange(len(starts)), sizes)
         left = sizes[group] > crowd
-        last = step == STEPS[-1]
+        last = more == LONGER[-1]
         use = np.ones(len(keys), bool) if last else ~left
         use &= sizes[group] > 1
         yield from _within(entries[use], group[use], n, crowd, int(left.sum()) if last else 0)

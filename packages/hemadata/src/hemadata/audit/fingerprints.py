@@ -130,7 +130,9 @@ def correlate(
 
     Args:
         spectrum: of all pictures.
-        first, second, turn: [pairs].
+        first: positions, [pairs].
+        second: positions, [pairs].
+        turn: of the second, [pairs].
         block: pairs looked at at once.
 
     Returns:

@@ -96,6 +96,22 @@ def look(data: bytes, check: Check, with_thumbnail: bool = False) -> Picture:
     return Picture(to_png(shown), "png", form.lower(), stored, orientation, hashed, small)
 
 
+def decoded(data: bytes) -> np.ndarray:
+    """Pixels of the displayed frame, uint8 [height, width] or [height, width, 1 or 3].
+
+    Raises:
+        DefectError: empty, unreadable, cut short or too large.
+    """
+    if quick := _quick_jpeg(data):
+        bound(*quick[0])
+        if quick_pixels := _quick_pixels(data):
+            return quick_pixels[1]
+    image = open_picture(data)
+    orientation = _orientation(image, data)
+    decode(image)
+    return to_pixels(_turn(image) if orientation != 1 and image.format != "TIFF" else image)
+
+
 def pixel_hash(image: Image.Image) -> str:
     """xxh3-128 of size, mode and pixels of a decoded image; equal for equal pictures in different formats."""
     if not image.mode.startswith(("I", "F")):

@@ -1,0 +1,278 @@
+"""`hemadata duplicates`: pictures that are in the corpus more than once, within a source or across.
+
+Exact first: equal bytes, equal pixels. Then near copies (resized, compressed again, turned, brightened): candidates
+from fingerprints, a threshold by kind of image, and a second test on the decoded images.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hemadata.audit import candidates, fingerprints
+from hemadata.audit.clusters import Clusters
+from hemadata.audit.confirm import confirm
+from hemadata.build.fingerprints import read_fingerprints, write_fingerprints
+from hemadata.build.images import decoded
+from hemadata.build.shards import FINGERPRINT_SCHEMA
+from hemadata.build.thumbnail import SIDE, thumbnail
+from hemadata.corpus import Corpus
+from hemadata.errors import DefectError
+
+Progress = Callable[[str, int, int], None]
+FIELD = "field-of-view"
+REJECTED = 20  # closest pairs that were not accepted and are told
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What a pair must reach: correlation over all terms, over the fine ones, and of the decoded images."""
+
+    whole: float
+    fine: float
+    confirmed: float
+
+    def admits(self, whole: np.ndarray, fine: np.ndarray) -> np.ndarray:
+        """Whether pairs go to the second test."""
+        return np.asarray((whole >= self.whole) & (fine >= self.fine))
+
+
+# `benchmarks/duplicates.py` prints what copies and different pictures reach: fields 0.98 against 0.35 over all terms;
+# cells 0.84 against 0.65 over the fine ones.
+FIELDS = Threshold(whole=0.75, fine=0.5, confirmed=0.6)
+CELLS = Threshold(whole=0.88, fine=0.85, confirmed=0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows that show the same picture, or nearly; a < b."""
+
+    sample_a: str
+    sample_b: str
+    kind: str
+    turn: str | None = None
+    score: float | None = None
+    confirmed: float | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in a corpus.
+
+    Args:
+        pairs: enough of them to join every cluster, those within a family first.
+        rejected: the closest near pairs that were not accepted, best first.
+        images: rows looked at.
+        without: rows that have no fingerprint: the image cannot be read, or shows nothing.
+        crowded: entries of keys that too many shared, compared with their neighbours only.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    rejected: list[Pair] = field(default_factory=list)
+    images: int = 0
+    without: int = 0
+    crowded: int = 0
+
+    def clusters(self) -> dict[str, str]:
+        """sample_id -> cluster, named by its first member; rows that stand alone are left out."""
+        return cluster_names((pair.sample_a, pair.sample_b) for pair in self.pairs)
+
+
+def cluster_names(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """sample_id -> first member of its cluster."""
+    joined, keys = Clusters[str](), set[str]()
+    for a, b in pairs:
+        joined.join(a, b)
+        keys |= {a, b}
+    sets = joined.sets(sorted(keys))
+    return {member: members[0] for members in sets.values() for member in members}
+
+
+@dataclass(slots=True)
+class Pictures:
+    """Rows of a corpus, position by position."""
+
+    sample_ids: list[str]
+    sources: list[str]
+    families: list[str]
+    sha256: list[str]
+    pixels: list[str]
+    is_field: np.ndarray
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "Pictures":
+        """All rows, in the order of their ids."""
+        table = corpus.index.select(["sample_id", "source", "sha256", "pixel_hash", "modality"]).sort_by("sample_id")
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+        family = {name: str(m.facts.get("family") or name) for name, m in corpus.manifests.items()}
+        pixels = [
+            hashed or f"sha256 {sha}" for hashed, sha in zip(columns["pixel_hash"], columns["sha256"], strict=True)
+        ]
+        return cls(
+            columns["sample_id"],
+            columns["source"],
+            [family[source] for source in columns["source"]],
+            columns["sha256"],
+            pixels,
+            np.array([modality == FIELD for modality in columns["modality"]], bool),
+        )
+
+
+def find(corpus: Corpus, progress: Progress | None = None) -> Found:
+    """Look for duplicates in a whole corpus; nothing is written but missing fingerprints.
+
+    Args:
+        corpus: opened.
+        progress: told (stage, done, all).
+    """
+    pictures = Pictures.of(corpus)
+    found = Found(images=len(pictures.sample_ids))
+    joined = Clusters[str]()
+    for pair in exact(pictures):
+        if joined.join(pair.sample_a, pair.sample_b):
+            found.pairs.append(pair)
+    chosen = _one_of_equals(pictures)
+    spectrum = spectra(corpus, pictures, chosen, progress)
+    found.without = int((~np.any(spectrum, axis=1)).sum())
+    near, found.crowded = near_pairs(pictures, chosen, spectrum, found.rejected, progress)
+    for done, pair in enumerate(near, 1):
+        if joined.root(pair.sample_a) != joined.root(pair.sample_b):
+            tested = _confirmed(corpus, pair)
+            limit = FIELDS if _are_fields(pictures, pair) else CELLS
+            if (tested.confirmed or 0) >= limit.confirmed:
+                joined.join(pair.sample_a, pair.sample_b)
+                found.pairs.append(tested)
+            else:
+                found.rejected.append(tested)
+        if progress:
+            progress("second test", done, len(near))
+    found.rejected = sorted(found.rejected, key=lambda pair: -(pair.score or 0))[:REJECTED]
+    return found
+
+
+def exact(pictures: Pictures) -> Iterator[Pair]:
+    """Pairs of equal bytes, then of equal pixels: within each family first, then across families."""
+    for kind, keys in (("bytes", pictures.sha256), ("pixels", pictures.pixels)):
+        equal: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for sample_id, family, key in zip(pictures.sample_ids, pictures.families, keys, strict=True):
+            equal[key][family].append(sample_id)
+        many = [families for families in equal.values() if len(families) > 1 or len(next(iter(families.values()))) > 1]
+        for families in many:
+            for members in families.values():
+                yield from (Pair(members[0], other, kind, "none", 1.0, 1.0) for other in members[1:])
+        for families in many:
+            firsts = sorted(members[0] for members in families.values())
+            yield from (Pair(a, b, kind, "none", 1.0, 1.0) for a, b in pairwise(firsts))
+
+
+def _one_of_equals(pictures: Pictures) -> np.ndarray:
+    """Positions to compare: one picture of those with equal pixels in a family."""
+    first: dict[tuple[str, str], int] = {}
+    for position, key in enumerate(zip(pictures.pixels, pictures.families, strict=True)):
+        first.setdefault(key, position)
+    return np.array(sorted(first.values()), np.int64)
+
+
+def spectra(corpus: Corpus, pictures: Pictures, chosen: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    """Spectra of chosen rows, [n, terms]; missing thumbnails are made from the corpus and kept."""
+    result = np.zeros((len(chosen), len(fingerprints.terms().radius)), np.float16)
+    by_source: dict[str, list[int]] = defaultdict(list)
+    for place, position in enumerate(chosen.tolist()):
+        by_source[pictures.sources[position]].append(place)
+    for source, places in by_source.items():
+        made = dict(zip(*_thumbnails(corpus, source, progress), strict=True))
+        blank = bytes(SIDE * SIDE)
+        wanted = (made.get(pictures.sample_ids[chosen[place]], blank) for place in places)
+        result[places] = fingerprints.spectra(fingerprints.to_array(wanted))
+    return result
+
+
+def _thumbnails(corpus: Corpus, source: str, progress: Progress | None) -> tuple[list[str], list[bytes]]:
+    """Sample ids and thumbnails of a source. A corpus built without decoding gets them here."""
+    index = corpus.index.filter(pc.equal(corpus.index["source"], source))
+    table = write_fingerprints(corpus.path, source, [read_fingerprints(corpus.path, source)], index)
+    known = set(table["sample_id"].to_pylist())
+    rows = index.select(["sample_id", "sha256"]).to_pylist()
+    missing = [row for row in rows if row["sample_id"] not in known]
+    new = []
+    for done, row in enumerate(missing, 1):
+        try:
+            small = thumbnail(decoded(corpus.image(row["sample_id"])))
+        except DefectError:  # `check` names it; here it only cannot be compared
+            continue
+        new.append(row | {"thumbnail": small})
+        if progress:
+            progress(f"fingerprints of {source}", done, len(missing))
+    if new:
+        table = write_fingerprints(
+            corpus.path, source, [table, pa.Table.from_pylist(new, schema=FINGERPRINT_SCHEMA)], index
+        )
+    return table["sample_id"].to_pylist(), table["thumbnail"].to_pylist()
+
+
+def near_pairs(
+    pictures: Pictures,
+    chosen: np.ndarray,
+    spectrum: np.ndarray,
+    rejected: list[Pair],
+    progress: Progress | None = None,
+) -> tuple[list[Pair], int]:
+    """Pairs whose fingerprints are close enough for the second test, those within a family first, best first.
+
+    Args:
+        pictures: all rows.
+        chosen: positions of the rows to compare.
+        spectrum: of the chosen rows.
+        rejected: gets the closest of the others.
+        progress: told of the stages.
+
+    Returns:
+        The pairs, and how many entries of the hash search were crowded.
+    """
+    (a, b, turn), crowded = candidates.by_hash(spectrum)
+    if progress:
+        progress("fingerprints compared", 1, 2)
+    fields = np.flatnonzero(pictures.is_field[chosen])
+    more = candidates.by_correlation(spectrum, fields)
+    a, b, turn = (np.concatenate(both) for both in zip((a, b, turn), more, strict=True))
+    codes = np.unique((a * len(chosen) + b) * 8 + turn)
+    (pair, turn), n = np.divmod(codes, 8), len(chosen)
+    a, b = np.divmod(pair, n) if n else (pair, pair)
+    if progress:
+        progress("fingerprints compared", 2, 2)
+    whole, fine = fingerprints.correlate(spectrum, a, b, turn)
+    both_fields = pictures.is_field[chosen[a]] & pictures.is_field[chosen[b]]
+    good = np.where(both_fields, FIELDS.admits(whole, fine), CELLS.admits(whole, fine))
+    family = np.unique(pictures.families, return_inverse=True)[1][chosen] if n else chosen
+    crosses = family[a] != family[b]
+
+    def pairs(wanted: np.ndarray) -> list[Pair]:
+        ids, own = pictures.sample_ids, chosen.tolist()
+        return [
+            Pair(ids[own[i]], ids[own[j]], "near", fingerprints.TURNS[t], round(float(score), 4))
+            for i, j, t, score in zip(a[wanted], b[wanted], turn[wanted], fine[wanted], strict=True)
+        ]
+
+    order = np.lexsort((-fine, crosses))
+    closest = np.argsort(-np.where(good, -1, fine), kind="stable")[:REJECTED]
+    rejected += pairs(closest[~good[closest]])
+    return pairs(order[good[order]]), crowded
+
+
+def _are_fields(pictures: Pictures, pair: Pair) -> bool:
+    positions = np.searchsorted(np.asarray(pictures.sample_ids), [pair.sample_a, pair.sample_b])
+    return bool(pictures.is_field[positions].all())
+
+
+def _confirmed(corpus: Corpus, pair: Pair) -> Pair:
+    images = corpus.image(pair.sample_a), corpus.image(pair.sample_b)
+    turn = fingerprints.TURNS.index(str(pair.turn))
+    try:
+        value = confirm(*images, turn)
+    except DefectError:
+        value = 0.0
+    return Pair(pair.sample_a, pair.sample_b, pair.kind, pair.turn, pair.score, round(value, 4))
