@@ -109,7 +109,7 @@ def _code(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     other, turn = second % n, second // n
     swap = other < first
     a, b = np.where(swap, other, first), np.where(swap, first, other)
-    return (a * n + b) * 8 + np.where(swap, INVERSE[turn], turn)
+    return np.asarray((a * n + b) * 8 + np.where(swap, INVERSE[turn], turn))
 
 
 def _decode(codes: np.ndarray, n: int) -> Pairs:
@@ -123,13 +123,13 @@ def _words(bits: np.ndarray) -> np.ndarray:
     packed = np.packbits(bits, axis=0)
     padded = np.zeros((-(-packed.shape[0] // 8) * 8, packed.shape[1]), np.uint8)
     padded[: packed.shape[0]] = packed
-    return np.ascontiguousarray(padded.T).view(np.uint64)
+    return np.asarray(np.ascontiguousarray(padded.T).view(np.uint64))
 
 
 def _agree(packed: np.ndarray, first: np.ndarray, second: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """Share of equal signs."""
     different = np.bitwise_count(packed[0][first] ^ packed[turn, second]).sum(axis=1, dtype=np.int64)
-    return 1 - different / len(sign_places()[0])
+    return np.asarray(1 - different / len(sign_places()[0]))
 
 
 def by_correlation(spectrum: np.ndarray, chosen: np.ndarray, block: int = 4096) -> Pairs:

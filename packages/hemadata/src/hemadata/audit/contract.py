@@ -264,9 +264,9 @@ def _check_decisions(corpus: Corpus, report: Report) -> None:
     split_of, group_of = {}, {}
     for sample_id, split, group in zip(*(assigned[name].to_pylist() for name in names), strict=True):
         split_of[sample_id], group_of[sample_id] = split, group
-    splits: dict[str, dict[str, str]] = defaultdict(dict)
-    columns = ("sample_id", "split", "group_id", "file")
-    for sample_id, split, group, file in zip(*(index[name].to_pylist() for name in columns), strict=True):
+    joined: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    columns = ("sample_id", "split", "group_id", "dup_cluster", "file")
+    for sample_id, split, group, cluster, file in zip(*(index[name].to_pylist() for name in columns), strict=True):
         if split_of.get(sample_id) != split or not file.rpartition("/")[2].startswith(f"{split}-"):
             report.add("split", sample_id, f"lies in {file}, assigned to {split_of.get(sample_id)}")
         if group_of.get(sample_id) != group:
@@ -274,10 +274,10 @@ def _check_decisions(corpus: Corpus, report: Report) -> None:
                 "group", sample_id, f"is of {group} in the index, of {group_of.get(sample_id)} in the assignment"
             )
         if split != "excluded":
-            splits[group].setdefault(split, sample_id)
-    for group, members in splits.items():
+            joined["group", group].setdefault(split, sample_id)
+            if cluster is not None:
+                joined["duplicate", cluster].setdefault(split, sample_id)
+    for (rule, name), members in joined.items():
         if len(members) > 1:
             crossing = ", ".join(f"{sample} ({split})" for split, sample in sorted(members.items()))
-            report.add(
-                "group", group, f"crosses the split: {crossing}. Build its sources into a new corpus in one command"
-            )
+            report.add(rule, name, f"crosses the split: {crossing}. Run hemadata split {corpus.path}")

@@ -4,10 +4,11 @@ Exact first: equal bytes, equal pixels. Then near copies (resized, compressed ag
 from fingerprints, a threshold by kind of image, and a second test on the decoded images.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +65,7 @@ class Found:
     """What was found in a corpus.
 
     Args:
-        pairs: enough of them to join every cluster, those within a family first.
+        pairs: enough of them to join every cluster, also that of a source alone, and of a source with its anchor.
         rejected: the closest near pairs that were not accepted, best first.
         images: rows looked at.
         without: rows that have no fingerprint: the image cannot be read, or shows nothing.
@@ -98,7 +99,7 @@ class Pictures:
 
     sample_ids: list[str]
     sources: list[str]
-    families: list[str]
+    anchors: dict[str, str]
     sha256: list[str]
     pixels: list[str]
     is_field: np.ndarray
@@ -108,18 +109,52 @@ class Pictures:
         """All rows, in the order of their ids."""
         table = corpus.index.select(["sample_id", "source", "sha256", "pixel_hash", "modality"]).sort_by("sample_id")
         columns = {name: table[name].to_pylist() for name in table.column_names}
-        family = {name: str(m.facts.get("family") or name) for name, m in corpus.manifests.items()}
         pixels = [
             hashed or f"sha256 {sha}" for hashed, sha in zip(columns["pixel_hash"], columns["sha256"], strict=True)
         ]
         return cls(
             columns["sample_id"],
             columns["source"],
-            [family[source] for source in columns["source"]],
+            anchors_of(corpus),
             columns["sha256"],
             pixels,
             np.array([modality == FIELD for modality in columns["modality"]], bool),
         )
+
+    def scopes(self, first: int, second: int) -> list[str]:
+        """Parts of the corpus that are split by themselves and hold both rows; the last is the whole corpus."""
+        a, b = sorted((self.sources[first], self.sources[second]))
+        led = [f"{source}+{anchor}" for source, anchor in self.anchors.items() if {a, b} <= {source, anchor}]
+        return [*([a] if a == b else []), *led, ""]
+
+    def where(self, sample_id: str) -> int:
+        """Position of a row."""
+        return bisect_left(self.sample_ids, sample_id)
+
+
+def anchors_of(corpus: Corpus) -> dict[str, str]:
+    """Source -> anchor of its family, where that is another source of the corpus."""
+    named = {name: manifest.facts.get("anchor") for name, manifest in corpus.manifests.items()}
+    return {name: anchor for name, anchor in named.items() if anchor in named and anchor != name}
+
+
+class _Joined:
+    """Which rows are joined already, scope by scope."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures, self.sets = pictures, Clusters[tuple[str, str]]()
+
+    def _ends(self, pair: Pair) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+        for scope in self.pictures.scopes(self.pictures.where(pair.sample_a), self.pictures.where(pair.sample_b)):
+            yield (scope, pair.sample_a), (scope, pair.sample_b)
+
+    def needs(self, pair: Pair) -> bool:
+        """Whether a pair would join anything."""
+        return any(self.sets.root(a) != self.sets.root(b) for a, b in self._ends(pair))
+
+    def join(self, pair: Pair) -> bool:
+        """Join a pair in all its scopes; False where that changed nothing."""
+        return any([self.sets.join(a, b) for a, b in self._ends(pair)])
 
 
 def find(corpus: Corpus, progress: Progress | None = None) -> Found:
@@ -131,20 +166,18 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
     """
     pictures = Pictures.of(corpus)
     found = Found(images=len(pictures.sample_ids))
-    joined = Clusters[str]()
-    for pair in exact(pictures):
-        if joined.join(pair.sample_a, pair.sample_b):
-            found.pairs.append(pair)
+    joined = _Joined(pictures)
+    found.pairs += [pair for pair in exact(pictures) if joined.join(pair)]
     chosen = _one_of_equals(pictures)
     spectrum = spectra(corpus, pictures, chosen, progress)
     found.without = int((~np.any(spectrum, axis=1)).sum())
     near, found.crowded = near_pairs(pictures, chosen, spectrum, found.rejected, progress)
     for done, pair in enumerate(near, 1):
-        if joined.root(pair.sample_a) != joined.root(pair.sample_b):
+        if joined.needs(pair):
             tested = _confirmed(corpus, pair)
             limit = FIELDS if _are_fields(pictures, pair) else CELLS
             if (tested.confirmed or 0) >= limit.confirmed:
-                joined.join(pair.sample_a, pair.sample_b)
+                joined.join(pair)
                 found.pairs.append(tested)
             else:
                 found.rejected.append(tested)
@@ -155,24 +188,22 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
 
 
 def exact(pictures: Pictures) -> Iterator[Pair]:
-    """Pairs of equal bytes, then of equal pixels: within each family first, then across families."""
+    """Pairs of equal bytes, then of equal pixels: in each source all with the first, then the firsts of all sources."""
     for kind, keys in (("bytes", pictures.sha256), ("pixels", pictures.pixels)):
         equal: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for sample_id, family, key in zip(pictures.sample_ids, pictures.families, keys, strict=True):
-            equal[key][family].append(sample_id)
-        many = [families for families in equal.values() if len(families) > 1 or len(next(iter(families.values()))) > 1]
-        for families in many:
-            for members in families.values():
+        for sample_id, source, key in zip(pictures.sample_ids, pictures.sources, keys, strict=True):
+            equal[key][source].append(sample_id)
+        for sources in equal.values():
+            for members in sources.values():
                 yield from (Pair(members[0], other, kind, "none", 1.0, 1.0) for other in members[1:])
-        for families in many:
-            firsts = sorted(members[0] for members in families.values())
-            yield from (Pair(a, b, kind, "none", 1.0, 1.0) for a, b in pairwise(firsts))
+            firsts = sorted(members[0] for members in sources.values())
+            yield from (Pair(a, b, kind, "none", 1.0, 1.0) for a, b in combinations(firsts, 2))
 
 
 def _one_of_equals(pictures: Pictures) -> np.ndarray:
-    """Positions to compare: one picture of those with equal pixels in a family."""
+    """Positions to compare: one picture of those with equal pixels in a source."""
     first: dict[tuple[str, str], int] = {}
-    for position, key in enumerate(zip(pictures.pixels, pictures.families, strict=True)):
+    for position, key in enumerate(zip(pictures.pixels, pictures.sources, strict=True)):
         first.setdefault(key, position)
     return np.array(sorted(first.values()), np.int64)
 
@@ -221,7 +252,7 @@ def near_pairs(
     rejected: list[Pair],
     progress: Progress | None = None,
 ) -> tuple[list[Pair], int]:
-    """Pairs whose fingerprints are close enough for the second test, those within a family first, best first.
+    """Pairs whose fingerprints are close enough for the second test, best first.
 
     Args:
         pictures: all rows.
@@ -247,8 +278,6 @@ def near_pairs(
     whole, fine = fingerprints.correlate(spectrum, a, b, turn)
     both_fields = pictures.is_field[chosen[a]] & pictures.is_field[chosen[b]]
     good = np.where(both_fields, FIELDS.admits(whole, fine), CELLS.admits(whole, fine))
-    family = np.unique(pictures.families, return_inverse=True)[1][chosen] if n else chosen
-    crosses = family[a] != family[b]
 
     def pairs(wanted: np.ndarray) -> list[Pair]:
         ids, own = pictures.sample_ids, chosen.tolist()
@@ -257,15 +286,14 @@ def near_pairs(
             for i, j, t, score in zip(a[wanted], b[wanted], turn[wanted], fine[wanted], strict=True)
         ]
 
-    order = np.lexsort((-fine, crosses))
+    order = np.argsort(-fine, kind="stable")
     closest = np.argsort(-np.where(good, -1, fine), kind="stable")[:REJECTED]
     rejected += pairs(closest[~good[closest]])
     return pairs(order[good[order]]), crowded
 
 
 def _are_fields(pictures: Pictures, pair: Pair) -> bool:
-    positions = np.searchsorted(np.asarray(pictures.sample_ids), [pair.sample_a, pair.sample_b])
-    return bool(pictures.is_field[positions].all())
+    return bool(pictures.is_field[[pictures.where(pair.sample_a), pictures.where(pair.sample_b)]].all())
 
 
 def _confirmed(corpus: Corpus, pair: Pair) -> Pair:

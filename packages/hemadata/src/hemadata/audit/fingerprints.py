@@ -72,7 +72,7 @@ def _cosines() -> np.ndarray:
     k, n = np.arange(REACH)[:, None], np.arange(SIDE)[None]
     table = np.cos(np.pi * (n + 0.5) * k / SIDE) * np.sqrt(2 / SIDE)
     table[0] /= np.sqrt(2)
-    return table.astype(np.float32)
+    return np.asarray(table, np.float32)
 
 
 def spectra(thumbnails: np.ndarray, block: int = 8192) -> np.ndarray:

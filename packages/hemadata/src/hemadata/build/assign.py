@@ -44,7 +44,11 @@ def version_in_force(corpus: Path) -> Path | None:
 def read_assignment(corpus: Path) -> pa.Table:
     """The assignment in force; empty in a new corpus."""
     path = version_in_force(corpus)
-    return pq.read_table(path, schema=ARROW) if path else ARROW.empty_table()
+    if not path:
+        return ARROW.empty_table()
+    table = pq.read_table(path, schema=ARROW)
+    own = pc.coalesce(table["own_group"], table["group_id"])  # versions of old have no such column
+    return table.set_column(table.schema.get_field_index("own_group"), ARROW.field("own_group"), own)
 
 
 def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
@@ -67,16 +71,27 @@ def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
         others = table.filter(pc.not_equal(table["source"], facts.name))
         if facts.anchor == facts.name:
             others = _follow(others, decided)
+        own = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in plan.refs}
         rows = [
-            {"sample_id": sample_id, "source": facts.name, **{field: getattr(d, field) for field in Assigned.__slots__}}
+            {"sample_id": sample_id, "source": facts.name, "own_group": own[sample_id]}
+            | {field: getattr(d, field) for field in Assigned.__slots__}
             for sample_id, d in decided.items()
         ]
-        merged = pa.concat_tables([others, to_table(rows, ARROW)]).sort_by("sample_id")
-        if not merged.equals(table):
-            last = version_in_force(corpus)
-            number = int(last.stem[1:]) + 1 if last else 1
-            write_tables(folder / f"v{number:04d}.parquet", [merged])
+        write_assignment(corpus, pa.concat_tables([others, to_table(rows, ARROW)]))
     return decided
+
+
+def write_assignment(corpus: Path, table: pa.Table) -> bool:
+    """Put an assignment in force as a new version; False where it says what the last one says.
+
+    Whoever calls it holds `assignment/.lock` since the version was read that the table is made from.
+    """
+    table, last = table.sort_by("sample_id"), version_in_force(corpus)
+    if last and read_assignment(corpus).equals(table):
+        return False
+    number = int(last.stem[1:]) + 1 if last else 1
+    write_tables(corpus / "assignment" / f"v{number:04d}.parquet", [table])
+    return True
 
 
 def placement(assigned: dict[str, Assigned]) -> str:
@@ -104,23 +119,26 @@ def group_id(facts: SourceFacts, ref: Ref) -> str:
 
 
 def _decide(facts: SourceFacts, refs: list[Ref], table: pa.Table) -> dict[str, Assigned]:
-    groups = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in refs}
-    kept, placed = _known(facts, table, groups)
-    own = {row.group_id for row in kept.values()}
-    places = place(facts, refs, placed, own)
+    own = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in refs}
+    joined = dict(zip(table["own_group"].to_pylist(), table["group_id"].to_pylist(), strict=True))
+    groups = {sample_id: joined.get(group, group) for sample_id, group in own.items()}
+    kept, placed = _known(facts, table, own, set(groups.values()))
+    places = place(facts, refs, placed, {row.group_id for row in kept.values()}, joined)
     return {
         sample_id: kept.get(sample_id) or Assigned(split, basis, group)
         for (sample_id, group), (split, basis) in zip(groups.items(), places, strict=True)
     }
 
 
-def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple[dict[str, Assigned], dict[str, str]]:
+def _known(
+    facts: SourceFacts, table: pa.Table, own: dict[str, str], groups: set[str]
+) -> tuple[dict[str, Assigned], dict[str, str]]:
     """Rows of this source that stand, and the split of every group that has been placed before, here or elsewhere."""
     kept, placed = {}, {}
-    related = pc.is_in(table["group_id"], pa.array(sorted(set(groups.values())), pa.string()))
+    related = pc.is_in(table["group_id"], pa.array(sorted(groups), pa.string()))
     for row in table.filter(pc.or_(related, pc.equal(table["source"], facts.name))).to_pylist():
         if row["source"] == facts.name:
-            if groups.get(row["sample_id"]) != row["group_id"]:
+            if own.get(row["sample_id"]) != row["own_group"]:
                 continue
             kept[row["sample_id"]] = Assigned(*(row[field] for field in Assigned.__slots__))
         if row["split"] != "excluded":
@@ -129,7 +147,11 @@ def _known(facts: SourceFacts, table: pa.Table, groups: dict[str, str]) -> tuple
 
 
 def place(
-    facts: SourceFacts, refs: list[Ref], placed: Mapping[str, str], own: Container[str] = ()
+    facts: SourceFacts,
+    refs: list[Ref],
+    placed: Mapping[str, str],
+    own: Container[str] = (),
+    joined: Mapping[str, str] | None = None,
 ) -> list[tuple[str, str]]:
     """Split and basis of rows, in order.
 
@@ -138,8 +160,9 @@ def place(
         refs: all rows of the source.
         placed: group -> split of groups that were placed before.
         own: those of them that rows of this source were placed in.
+        joined: group of a source -> group of the corpus, where `hemadata split` has joined several.
     """
-    groups = [group_id(facts, ref) for ref in refs]
+    groups = [(joined or {}).get(group, group) for group in (group_id(facts, ref) for ref in refs)]
     published = honoured(zip(groups, (ref.split_upstream for ref in refs), strict=True))
     has_validation = any(ref.split_upstream == "validation" for ref in refs)
     follows, leads = facts.anchor not in (None, facts.name), facts.anchor == facts.name and published is not None
@@ -159,10 +182,10 @@ def place(
 def _alone(ref: Ref, group: str, published: Mapping[str, str] | None, has_validation: bool) -> tuple[str, str]:
     """Split and basis of a row as if nothing had been placed before."""
     if published is None:
-        return _by_hash(group, TEST_SHARE), "hash"
+        return by_hash(group, TEST_SHARE), "hash"
     split = published[group] if ref.split_upstream is None else _honour(ref, published[group])
     if split == "train" and not has_validation:
-        split = _by_hash(group, 0.0)
+        split = by_hash(group, 0.0)
     return split, "upstream"
 
 
@@ -183,7 +206,7 @@ def honoured(rows: Iterable[tuple[str, str | None]]) -> dict[str, str] | None:
     lost = Counter(split for group, split in rows if split == "train" and best[group] != "train")
     if lost["train"] > HONOUR_COST * sum(split == "train" for _, split in rows):
         return None
-    return {group: split or _by_hash(group, TEST_SHARE) for group, split in best.items()}
+    return {group: split or by_hash(group, TEST_SHARE) for group, split in best.items()}
 
 
 def _honour(ref: Ref, of_group: str) -> str:
@@ -191,7 +214,8 @@ def _honour(ref: Ref, of_group: str) -> str:
     return str(ref.split_upstream) if ref.split_upstream == of_group else "excluded"
 
 
-def _by_hash(group: str, test_share: float) -> str:
+def by_hash(group: str, test_share: float) -> str:
+    """Split of a group by a hash of its name: so much of all to test, a tenth of the rest to validation."""
     share = xxhash.xxh3_64_intdigest(group.encode()) / 2**64
     if share < test_share:
         return "test"

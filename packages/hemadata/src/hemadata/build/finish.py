@@ -37,12 +37,9 @@ def finished_units(
     """
     records = {unit.bucket: unit for unit in old.units} if old else {}
     fresh = _fresh(corpus, source)
-    for bucket, path in fresh.items():
-        # A record of an interrupted build is newer than the manifest: its shards may have replaced older ones.
-        try:
-            records[bucket] = UnitRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError):  # cut by a power failure: the unit is done again
-            records.pop(bucket, None)
+    # A record of an interrupted build is newer than the manifest: its shards may have replaced older ones.
+    whole = fresh_records(corpus, source)
+    records = {bucket: unit for bucket, unit in records.items() if bucket not in fresh} | whole
     indexed = _indexed(corpus, source)
     return {
         bucket: unit
@@ -51,6 +48,15 @@ def finished_units(
         and all(_is_there(corpus, source, shard, bucket in fresh) for shard in unit.shards)
         and indexed.get(bucket, 0) == sum(shard.rows for shard in unit.shards)
     }
+
+
+def fresh_records(corpus: Path, source: str) -> dict[int, UnitRecord]:
+    """Bucket -> record of every unit that an unfinished run has done; one cut by a power failure is left out."""
+    records = {}
+    for bucket, path in _fresh(corpus, source).items():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            records[bucket] = UnitRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    return records
 
 
 def _fresh(corpus: Path, source: str) -> dict[int, Path]:

@@ -15,22 +15,26 @@ from hemadata.build.assign import Assigned, placement, read_assignment
 from hemadata.build.plan import bucket_of, hash_of
 from hemadata.build.records import Manifest, UnitRecord, read_manifest, read_manifests
 from hemadata.build.rows import Row
-from hemadata.build.shards import Place, write_unit
+from hemadata.build.shards import INDEX_SCHEMA, Place, reindex_unit, write_unit
+from hemadata.errors import CorpusError
 
 
-def replace_stale(corpus: Path, family: str) -> dict[str, int]:
-    """Re-place every unit of a family whose rows are assigned elsewhere than they lie.
+def replace_stale(corpus: Path, family: str | None = None) -> dict[str, int]:
+    """Re-place every unit whose rows are assigned elsewhere than they lie.
 
     Args:
         corpus: its folder.
-        family: only sources of this family.
+        family: only sources of this family; None: all.
 
     Returns:
         Source -> rows in the units that were written again.
+
+    Raises:
+        CorpusError: a build of a source was interrupted, so its units are not all of one kind.
     """
     moved: dict[str, int] = {}
     for manifest in read_manifests(corpus):
-        if manifest.facts.get("family") == family:
+        if family is None or manifest.facts.get("family") == family:
             with FileLock(corpus / "manifest" / f".{manifest.source}.lock"):
                 if rows := _replace_source(corpus, manifest.source):
                     moved[manifest.source] = rows
@@ -38,17 +42,41 @@ def replace_stale(corpus: Path, family: str) -> dict[str, int]:
 
 
 def _replace_source(corpus: Path, source: str) -> int:
-    manifest = read_manifest(corpus, source)
-    assert manifest
+    manifest = _resumed(corpus, source)
     assigned = _assigned_by_bucket(corpus, manifest)
     stale = [unit for unit in manifest.units if unit.placed != placement(assigned[unit.bucket])]
     if not stale:
         return 0
     records = {unit.bucket: unit for unit in manifest.units}
+    index = pq.read_table(corpus / "index" / f"{source}.parquet", schema=INDEX_SCHEMA)
+    moved = 0
     for unit in stale:
-        records[unit.bucket] = _replace_unit(corpus, manifest, unit, assigned[unit.bucket])
+        decided, stood = assigned[unit.bucket], index.filter(pc.equal(index["bucket"], unit.bucket))
+        where = zip(stood["sample_id"].to_pylist(), stood["split"].to_pylist(), strict=True)
+        if all(decided[sample_id].split == split for sample_id, split in where):
+            records[unit.bucket] = reindex_unit(corpus, source, unit, stood, decided)
+        else:
+            records[unit.bucket] = _replace_unit(corpus, manifest, unit, decided)
+            moved += stood.num_rows
     finish.finish(corpus, replace(manifest, units=[records[bucket] for bucket in sorted(records)]), manifest)
-    return sum(shard.rows for unit in stale for shard in unit.shards)
+    return moved
+
+
+def _resumed(corpus: Path, source: str) -> Manifest:
+    """The manifest of a source. What an interrupted run has left is given its place first: it may have begun to."""
+    manifest = read_manifest(corpus, source)
+    assert manifest
+    fresh = finish.fresh_records(corpus, source)
+    if not fresh:
+        return manifest
+    records = {unit.bucket: unit for unit in manifest.units}
+    if any(bucket not in records or records[bucket].key != unit.key for bucket, unit in fresh.items()):
+        raise CorpusError(f"{source}: its last build was interrupted. Run that build again, then this.")
+    records |= fresh
+    finish.finish(corpus, replace(manifest, units=[records[bucket] for bucket in sorted(records)]), manifest)
+    manifest = read_manifest(corpus, source)
+    assert manifest
+    return manifest
 
 
 def _assigned_by_bucket(corpus: Path, manifest: Manifest) -> dict[int, dict[str, Assigned]]:

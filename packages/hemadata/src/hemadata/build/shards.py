@@ -1,7 +1,7 @@
 """Writing the shards of one unit: rows of each split in row groups, and where every image lies in its file."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +62,32 @@ def write_unit(
     publish(written)
     part = index_part(place.corpus, place.source, place.bucket)
     write_tables(part, index or [PART_SCHEMA.empty_table()], durable=False)
+    return record
+
+
+def reindex_unit(
+    corpus: Path, source: str, unit: UnitRecord, stood: pa.Table, assigned: dict[str, Assigned]
+) -> UnitRecord:
+    """Write the index rows of a unit anew, for decisions that move no row; its shards stay as they are.
+
+    Args:
+        corpus: its folder.
+        source: slug.
+        unit: its record.
+        stood: its index rows.
+        assigned: what the corpus decides about every row that the unit planned.
+    """
+    state_folder(corpus, source).mkdir(parents=True, exist_ok=True)
+    decided = [assigned[sample_id] for sample_id in stood["sample_id"].to_pylist()]
+    table = stood
+    for name in Assigned.__slots__:
+        column = pa.array([getattr(d, name) for d in decided], pa.string())
+        table = table.set_column(table.schema.get_field_index(name), INDEX_SCHEMA.field(name), column)
+    kind = PART_SCHEMA.field("thumbnail")
+    table = table.append_column(kind, pa.nulls(table.num_rows, kind.type))
+    write_tables(index_part(corpus, source, unit.bucket), [table], durable=False)
+    record = replace(unit, placed=placement(assigned))
+    record.write(corpus, source)
     return record
 
 

@@ -136,6 +136,42 @@ def check(
     raise typer.Exit(EXIT_FINDINGS if report.findings else EXIT_DONE)
 
 
+@app.command(epilog="Example:\n\n    hemadata duplicates corpus")
+def duplicates(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -> None:
+    """Find pictures that are there more than once: equal bytes or pixels, and resized, turned, brightened copies."""
+    from dataclasses import asdict
+
+    import hemadata
+    from hemadata.audit.duplicates import find
+    from hemadata.audit.leakage import keep, tell
+
+    with progress_bar("", quiet=as_json) as progress, hemadata.open(corpus) as opened:
+        found = find(opened, progress)
+    leaking = keep(corpus, found)
+    if as_json:
+        counts = {"images": found.images, "without_fingerprint": found.without, "crowded": found.crowded}
+        told = {name: [asdict(pair) for pair in getattr(found, name)] for name in ("pairs", "rejected")}
+        emit(counts | {"leaking": sum(leaking.values())} | told)
+    else:
+        for line in tell(found, corpus, leaking):
+            say(line)
+    raise typer.Exit(EXIT_FINDINGS if leaking else EXIT_DONE)
+
+
+@app.command(epilog="Examples:\n\n    hemadata duplicates corpus\n\n    hemadata split corpus")
+def split(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -> None:
+    """Split a corpus anew, so that no patient, slide, field or duplicate is on two sides; moves only what changes."""
+    from hemadata.audit.splitting import as_dict, split, tell
+
+    outcome = split(corpus)
+    if as_json:
+        emit(as_dict(outcome))
+    else:
+        for line in tell(outcome):
+            say(line)
+    raise typer.Exit(EXIT_FINDINGS if any(cost.is_finding for cost in outcome.costs.values()) else EXIT_DONE)
+
+
 @app.command(epilog="Example:\n\n    hemadata view corpus bccd/BloodImage_00000 --out sample.png")
 def view(
     corpus: CorpusArgument,
