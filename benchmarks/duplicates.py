@@ -1,4 +1,4 @@
-"""How well and how fast copies are found: `python benchmarks/duplicates.py [--raw DIR] [--scale] [--json]`.
+"""How well and how fast copies are found: `python benchmarks/duplicates.py [--raw DIR] [--scale | --cost] [--json]`.
 
 Real images: every one is copied with one change at a time (scale 0.5 to 1, JPEG quality 50 to 95, 8 orientations,
 brightness and contrast +- 20 %) and with all together; recall is the share of copies that the whole cascade accepts,
@@ -7,12 +7,14 @@ are correlated too; the closest rejected ones are printed, and from the tail of 
 pairs to expect at 400,000 crops.
 
 --scale: 84,000 fields and 616,000 crops as fingerprints, 5 % planted copies, 20 buckets of 5,000 look-alikes.
+--cost: CPU of a build with `--check full` that makes fingerprints, against the same build without.
 """
 
 import argparse
 import json
 import random
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -23,6 +25,7 @@ import numpy as np
 from hemadata.audit import candidates, fingerprints
 from hemadata.audit.confirm import confirm, evened, turn_grid
 from hemadata.audit.duplicates import CELLS, FIELDS, Threshold
+from hemadata.build import Options, build, images
 from hemadata.build.images import decoded
 from hemadata.build.thumbnail import SIDE, grid, thumbnail
 from PIL import Image, ImageEnhance
@@ -167,13 +170,13 @@ def second_test_apart(files: list[bytes], pairs: int = 20_000) -> dict[str, floa
 
 
 def quality(raw: Path, key: int | None) -> Iterator[dict[str, Any]]:
-    images = list(real_images(raw))
+    every = list(real_images(raw))
     for kind, sets, limit in (
         ("fields", ("bccd",), FIELDS),
         ("cells", ("acevedo", "wbc1", "wbc2"), CELLS),
         ("tight cells", ("wbc1",), CELLS),
     ):
-        chosen = [(name, data) for which, name, data in images if which in sets]
+        chosen = [(name, data) for which, name, data in every if which in sets]
         names, files = [name for name, _ in chosen], [data for _, data in chosen]
         for row in planted(names, files, limit, key):
             yield {"kind": kind, **row}
@@ -250,6 +253,24 @@ def scale(share: float) -> Iterator[dict[str, Any]]:
     yield {"stage": "correlate", "false_before_second_test": len(false), **clock.since()}
 
 
+def cost(raw: Path, pairs: int = 5) -> Iterator[dict[str, Any]]:
+    make = images.thumbnail
+    for source in ("bccd", "acevedo", "wbc-image-dataset"):
+        ratios, without = [], 1.0
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(2 * pairs + 2):  # the first two warm the page cache
+                images.thumbnail = make if number % 2 else lambda _: None
+                start = time.process_time()
+                (result,) = build([source], raw, Path(folder) / str(number), Options())
+                took = time.process_time() - start
+                if number % 2:
+                    ratios.append(took / without)
+                without = took
+        ratio = float(np.median(ratios[1:]))
+        yield {"source": source, "images": result.images, "pairs": pairs, "cpu_ratio": round(ratio, 3), "asked": 1.25}
+    images.thumbnail = make
+
+
 class Clock:
     """CPU and wall seconds between looks."""
 
@@ -273,6 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, default=Path("../shared/raw"))
     parser.add_argument("--scale", action="store_true", help="the large fixture instead of real images")
+    parser.add_argument("--cost", action="store_true", help="of fingerprints in the decode pass")
     parser.add_argument("--share", type=float, default=1.0, help="of the large fixture")
     parser.add_argument(
         "--key", type=int, default=23, help="signs per key, as a corpus of 700,000 images has; 0: as few"
@@ -280,7 +302,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     rows = []
-    for row in scale(args.share) if args.scale else quality(args.raw, args.key or None):
+    for row in scale(args.share) if args.scale else cost(args.raw) if args.cost else quality(args.raw, args.key):
         rows.append(row)
         if not args.json:
             closest = row.pop("closest_rejected", [])

@@ -46,7 +46,7 @@ def components(members: Sequence[Member], links: Iterable[tuple[str, str]]) -> l
     return sets
 
 
-def tests_of(split: Mapping[str, str], source: str) -> set[str]:
+def in_test(split: Mapping[str, str], source: str) -> set[str]:
     return {sample_id for sample_id, place in split.items() if place == "test" and sample_id.startswith(f"{source}/")}
 
 
@@ -76,7 +76,7 @@ def test_adding_a_source_changes_no_test_set(corpus: Corpus, added: str) -> None
     fewer = [member for member in members if member.source != added]
     before, after = decide(fewer, ANCHORS, links).split, decide(members, ANCHORS, links).split
     for source in {member.source for member in fewer}:
-        assert tests_of(before, source) == tests_of(after, source)
+        assert in_test(before, source) == in_test(after, source)
 
 
 @given(corpora())
@@ -124,7 +124,7 @@ def of_source(decided: Split, source: str) -> dict[str, int]:
 def test_published_split_is_honoured_and_a_tenth_of_train_becomes_validation() -> None:
     decided = decide(rows("a", ["train"] * 200 + ["test"] * 50), {}, [])
     assert of_source(decided, "a") == {"train": 180, "validation": 20, "test": 50}
-    assert tests_of(decided.split, "a") == {f"a/{n:04d}" for n in range(200, 250)}
+    assert in_test(decided.split, "a") == {f"a/{n:04d}" for n in range(200, 250)}
     assert decided.costs["a"].basis == "upstream"
 
 

@@ -12,7 +12,8 @@ import pytest
 from hemadata import sources
 from hemadata.audit import leakage, splitting
 from hemadata.audit.contract import check
-from hemadata.audit.duplicates import Found, Pair, find
+from hemadata.audit.duplicates import Found, find
+from hemadata.audit.pictures import Pair
 from hemadata.build import Options, build, finish
 from hemadata.build.assign import read_assignment
 from PIL import Image, ImageEnhance

@@ -4,9 +4,8 @@ Exact first: equal bytes, equal pixels. Then near copies (resized, compressed ag
 from fingerprints, a threshold by kind of image, and a second test on the decoded images.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -15,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemadata.audit import candidates, fingerprints
-from hemadata.audit.clusters import Clusters
 from hemadata.audit.confirm import confirm
+from hemadata.audit.pictures import Joined, Pair, Pictures, cluster_names
 from hemadata.build.fingerprints import read_fingerprints, write_fingerprints
 from hemadata.build.images import decoded
 from hemadata.build.shards import FINGERPRINT_SCHEMA
@@ -25,7 +24,6 @@ from hemadata.corpus import Corpus
 from hemadata.errors import DefectError
 
 Progress = Callable[[str, int, int], None]
-FIELD = "field-of-view"
 REJECTED = 20  # closest pairs that were not accepted and are told
 
 
@@ -46,18 +44,6 @@ class Threshold:
 # cells 0.84 against 0.65 over the fine ones.
 FIELDS = Threshold(whole=0.75, fine=0.5, confirmed=0.6)
 CELLS = Threshold(whole=0.88, fine=0.85, confirmed=0.75)
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two rows that show the same picture, or nearly; a < b."""
-
-    sample_a: str
-    sample_b: str
-    kind: str
-    turn: str | None = None
-    score: float | None = None
-    confirmed: float | None = None
 
 
 @dataclass(slots=True)
@@ -83,80 +69,6 @@ class Found:
         return cluster_names((pair.sample_a, pair.sample_b) for pair in self.pairs)
 
 
-def cluster_names(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """sample_id -> first member of its cluster."""
-    joined, keys = Clusters[str](), set[str]()
-    for a, b in pairs:
-        joined.join(a, b)
-        keys |= {a, b}
-    sets = joined.sets(sorted(keys))
-    return {member: members[0] for members in sets.values() for member in members}
-
-
-@dataclass(slots=True)
-class Pictures:
-    """Rows of a corpus, position by position."""
-
-    sample_ids: list[str]
-    sources: list[str]
-    anchors: dict[str, str]
-    sha256: list[str]
-    pixels: list[str]
-    is_field: np.ndarray
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> "Pictures":
-        """All rows, in the order of their ids."""
-        table = corpus.index.select(["sample_id", "source", "sha256", "pixel_hash", "modality"]).sort_by("sample_id")
-        columns = {name: table[name].to_pylist() for name in table.column_names}
-        pixels = [
-            hashed or f"sha256 {sha}" for hashed, sha in zip(columns["pixel_hash"], columns["sha256"], strict=True)
-        ]
-        return cls(
-            columns["sample_id"],
-            columns["source"],
-            anchors_of(corpus),
-            columns["sha256"],
-            pixels,
-            np.array([modality == FIELD for modality in columns["modality"]], bool),
-        )
-
-    def scopes(self, first: int, second: int) -> list[str]:
-        """Parts of the corpus that are split by themselves and hold both rows; the last is the whole corpus."""
-        a, b = sorted((self.sources[first], self.sources[second]))
-        led = [f"{source}+{anchor}" for source, anchor in self.anchors.items() if {a, b} <= {source, anchor}]
-        return [*([a] if a == b else []), *led, ""]
-
-    def where(self, sample_id: str) -> int:
-        """Position of a row."""
-        return bisect_left(self.sample_ids, sample_id)
-
-
-def anchors_of(corpus: Corpus) -> dict[str, str]:
-    """Source -> anchor of its family, where that is another source of the corpus."""
-    named = {name: manifest.facts.get("anchor") for name, manifest in corpus.manifests.items()}
-    return {name: anchor for name, anchor in named.items() if anchor in named and anchor != name}
-
-
-class _Joined:
-    """Which rows are joined already, scope by scope."""
-
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures, self.sets = pictures, Clusters[tuple[str, str]]()
-
-    def _ends(self, pair: Pair) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-        for scope in self.pictures.scopes(self.pictures.where(pair.sample_a), self.pictures.where(pair.sample_b)):
-            yield (scope, pair.sample_a), (scope, pair.sample_b)
-
-    def needs(self, pair: Pair) -> bool:
-        """Whether a pair would join anything."""
-        return any(self.sets.root(a) != self.sets.root(b) for a, b in self._ends(pair))
-
-    def join(self, pair: Pair) -> bool:
-        """Join a pair in all its scopes; False where that changed nothing."""
-        return any([self.sets.join(a, b) for a, b in self._ends(pair)])
-
-
 def find(corpus: Corpus, progress: Progress | None = None) -> Found:
     """Look for duplicates in a whole corpus; nothing is written but missing fingerprints.
 
@@ -166,7 +78,7 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
     """
     pictures = Pictures.of(corpus)
     found = Found(images=len(pictures.sample_ids))
-    joined = _Joined(pictures)
+    joined = Joined(pictures)
     found.pairs += [pair for pair in exact(pictures) if joined.join(pair)]
     chosen = _one_of_equals(pictures)
     spectrum = spectra(corpus, pictures, chosen, progress)

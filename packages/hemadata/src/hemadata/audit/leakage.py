@@ -15,7 +15,8 @@ from filelock import FileLock
 from hemadata import schema
 from hemadata.arrow import to_table, write_tables
 from hemadata.atomic import write_text
-from hemadata.audit.duplicates import Found, Pair, cluster_names
+from hemadata.audit.duplicates import Found
+from hemadata.audit.pictures import Pair, cluster_names
 from hemadata.build.assign import ARROW, read_assignment, write_assignment
 from hemadata.build.replace import replace_stale
 from hemadata.corpus import Corpus

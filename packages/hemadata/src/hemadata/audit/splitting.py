@@ -10,8 +10,8 @@ import pyarrow as pa
 from filelock import FileLock
 
 from hemadata.arrow import to_table
-from hemadata.audit.duplicates import anchors_of, cluster_names
 from hemadata.audit.leakage import read_pairs, write_leakage
+from hemadata.audit.pictures import anchors_of, cluster_names
 from hemadata.audit.split import FINDING, Cost, Member, Split, decide
 from hemadata.build.assign import ARROW, read_assignment, version_in_force, write_assignment
 from hemadata.build.replace import replace_stale
