@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hemadata.audit.duplicates import Found, find
 from hemadata.audit.pictures import Pair
 from hemadata.build import Options, build, finish
 from hemadata.build.assign import read_assignment
+from hemadata.build.records import read_manifests, state_folder
+from hemadata.errors import CorpusError
 from PIL import Image, ImageEnhance
 
 TOP = "acevedo/PBC_dataset_normal_DIB"
@@ -180,6 +183,15 @@ def test_split_that_is_cut_off_is_completed_by_the_next_run(
     assert {n: d for n, d in everything.items() if n.suffix != ".lock"} == {
         n: d for n, d in expected.items() if n.suffix != ".lock"
     }
+
+
+def test_split_does_not_mix_with_an_interrupted_build(corpus: Path) -> None:
+    cross(corpus)
+    (unit,) = read_manifests(corpus)[0].units
+    state_folder(corpus, "acevedo").mkdir(parents=True)
+    replace(unit, key="of other inputs").write(corpus, "acevedo")
+    with pytest.raises(CorpusError, match="acevedo: its last build was interrupted"):
+        splitting.split(corpus)
 
 
 def test_real_duplicates(raw_root: Path, tmp_path: Path) -> None:

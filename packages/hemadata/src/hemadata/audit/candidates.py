@@ -6,7 +6,7 @@ import numpy as np
 
 from hemadata.audit.fingerprints import COARSE, INVERSE, sign_places, signs, terms, turned
 
-TABLES = 20  # each picks its own signs; a copy is missed only where every table holds a wrong sign
+TABLES = 28  # each picks its own signs; a copy is missed only where every table holds a wrong sign
 SHORTEST = 16  # signs of a key; more for more pictures: about one entry per key, were the signs even
 LONGER = (8, 16)  # further signs, asked where more than CROWD entries share a key
 CROWD = 64

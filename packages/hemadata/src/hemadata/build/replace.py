@@ -30,19 +30,23 @@ def replace_stale(corpus: Path, family: str | None = None) -> dict[str, int]:
         Source -> rows in the units that were written again.
 
     Raises:
-        CorpusError: a build of a source was interrupted, so its units are not all of one kind.
+        CorpusError: a build of a source was interrupted; with a family, it is passed over: its next build places it.
     """
     moved: dict[str, int] = {}
     for manifest in read_manifests(corpus):
         if family is None or manifest.facts.get("family") == family:
             with FileLock(corpus / "manifest" / f".{manifest.source}.lock"):
-                if rows := _replace_source(corpus, manifest.source):
+                if rows := _replace_source(corpus, manifest.source, passing=family is not None):
                     moved[manifest.source] = rows
     return moved
 
 
-def _replace_source(corpus: Path, source: str) -> int:
+def _replace_source(corpus: Path, source: str, passing: bool) -> int:
     manifest = _resumed(corpus, source)
+    if manifest is None and passing:
+        return 0
+    if manifest is None:
+        raise CorpusError(f"{source}: its last build was interrupted. Run that build again, then this.")
     assigned = _assigned_by_bucket(corpus, manifest)
     stale = [unit for unit in manifest.units if unit.placed != placement(assigned[unit.bucket])]
     if not stale:
@@ -62,21 +66,21 @@ def _replace_source(corpus: Path, source: str) -> int:
     return moved
 
 
-def _resumed(corpus: Path, source: str) -> Manifest:
-    """The manifest of a source. What an interrupted run has left is given its place first: it may have begun to."""
+def _resumed(corpus: Path, source: str) -> Manifest | None:
+    """The manifest of a source; what an interrupted re-placing has left gets its place first, it may have begun to.
+
+    None where a build was interrupted: its units have other inputs than the manifest's.
+    """
     manifest = read_manifest(corpus, source)
-    assert manifest
     fresh = finish.fresh_records(corpus, source)
-    if not fresh:
+    if not fresh or not manifest:
         return manifest
     records = {unit.bucket: unit for unit in manifest.units}
     if any(bucket not in records or records[bucket].key != unit.key for bucket, unit in fresh.items()):
-        raise CorpusError(f"{source}: its last build was interrupted. Run that build again, then this.")
+        return None
     records |= fresh
     finish.finish(corpus, replace(manifest, units=[records[bucket] for bucket in sorted(records)]), manifest)
-    manifest = read_manifest(corpus, source)
-    assert manifest
-    return manifest
+    return read_manifest(corpus, source)
 
 
 def _assigned_by_bucket(corpus: Path, manifest: Manifest) -> dict[int, dict[str, Assigned]]:
