@@ -1,6 +1,7 @@
 """`hemadata duplicates` and what follows from it, on drawn cells with planted copies and on the real pairs."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import hemadata
 import pyarrow.parquet as pq
 import pytest
-from hemadata import sources
+from hemadata import cli, sources
 from hemadata.audit import leakage, splitting
 from hemadata.audit.contract import check
 from hemadata.audit.duplicates import Found, find
@@ -20,6 +21,7 @@ from hemadata.build.assign import read_assignment
 from hemadata.build.records import read_manifests, state_folder
 from hemadata.errors import CorpusError
 from PIL import Image, ImageEnhance
+from typer.testing import CliRunner
 
 TOP = "acevedo/PBC_dataset_normal_DIB"
 N = 32
@@ -192,6 +194,25 @@ def test_split_does_not_mix_with_an_interrupted_build(corpus: Path) -> None:
     replace(unit, key="of other inputs").write(corpus, "acevedo")
     with pytest.raises(CorpusError, match="acevedo: its last build was interrupted"):
         splitting.split(corpus)
+
+
+def command(*words: str) -> tuple[int, str]:
+    """Exit code and output of the command line."""
+    result = CliRunner().invoke(cli.app, list(words))
+    return result.exit_code, result.output
+
+
+def test_commands_tell_what_they_found_and_what_it_costs(corpus: Path) -> None:
+    code, told = command("duplicates", str(corpus), "--json")
+    assert json.loads(told)["leaking"] == 0 and len(json.loads(told)["pairs"]) == len(CHANGES) + 1 and code == 0
+    cross(corpus)
+    code, told = command("split", str(corpus))
+    assert code == 0 and "acevedo  train" in told and "placed by group" in told and "v0004 is in force" in told
+    code, told = command("split", str(corpus), "--json")
+    assert code == 0 and not json.loads(told)["new"] and json.loads(told)["sources"]["acevedo"]["excluded"] == 0
+    code, told = command("duplicates", str(corpus))
+    assert f"{len(CHANGES) + 1} clusters" in told and str(corpus / "reports" / "leakage.csv") in told
+    assert CliRunner().invoke(cli.app, ["duplicates", str(corpus / "nothing")]).exit_code != 0
 
 
 def test_real_duplicates(raw_root: Path, tmp_path: Path) -> None:
