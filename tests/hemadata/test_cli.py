@@ -94,7 +94,7 @@ def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> Non
     assert "Usage" in done.stdout
 
 
-COMMANDS = ["build", "check", "view", "schema", "sources list", "sources show", "prompts render"]
+COMMANDS = ["build", "check", "view", "report", "stats", "schema", "sources list", "sources show", "prompts render"]
 COMMANDS += ["fetch", "sources check", "sources new", "sources docs"]
 
 

@@ -236,3 +236,25 @@ def prompts_render(
     else:
         for entry in shown:
             say(f"{entry['sample_id']}\t{entry['prompt']}")
+
+
+@app.command(epilog="Examples:\n\n    hemadata report corpus\n\n    hemadata report corpus --full     every picture")
+def report(
+    corpus: CorpusArgument = Path("corpus"),
+    full: Annotated[
+        bool, typer.Option("--full", help="Also write pages with every picture: reports/gallery/.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write reports/index.html: counts, classes, sizes, leakage, quarantine, licences and a gallery, on one page."""
+    from hemadata.report.tell import report
+
+    report(corpus, full, as_json)
+
+
+@app.command(epilog="Example:\n\n    hemadata stats corpus --json")
+def stats(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -> None:
+    """Count what a corpus holds, and write reports/stats.json."""
+    from hemadata.report.tell import stats
+
+    stats(corpus, as_json)
