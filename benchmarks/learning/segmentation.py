@@ -61,7 +61,7 @@ def baselines(path: Path, regions: tuple[str, ...]) -> dict[str, float]:
             data = CorpusDataset(corpus, "segmentation", split, [SOURCE], regions=[regions])
             samples = [data[i] for i in range(len(data))]
             parts[split] = [(s["image"].numpy(), s["mask"][0].numpy().astype(bool)) for s in samples]
-    mean = np.mean([mask for _, mask in parts["train"]], axis=0) > 0.5
+    mean = np.mean([resized(mask, (SIZE, SIZE)) for _, mask in parts["train"]], axis=0) > 0.5
     draw = np.random.default_rng(0)
     x, y = [], []
     for image, mask in parts["train"]:
@@ -72,9 +72,15 @@ def baselines(path: Path, regions: tuple[str, ...]) -> dict[str, float]:
     truth = [mask for _, mask in parts["test"]]
     guessed = [pixels.predict(features(image)).reshape(mask.shape) for image, mask in parts["test"]]
     return {
-        "mean_mask": scores.segmentation(truth, [mean] * len(truth))["dice"],
+        "mean_mask": scores.segmentation(truth, [resized(mean, mask.shape) for mask in truth])["dice"],
         "pixel_classifier": scores.segmentation(truth, guessed)["dice"],
     }
+
+
+def resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The nearest pixels of a mask [H, W] in another height and width; a few pictures are not 120 x 120."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(shape, mask.shape, strict=True))
+    return mask[rows[:, None], columns]
 
 
 def features(image: np.ndarray) -> np.ndarray:

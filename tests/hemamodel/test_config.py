@@ -148,8 +148,8 @@ def test_inner_errors_of_any_model_are_told() -> None:
 
 
 def test_exit_codes() -> None:
-    assert (errors.HemaModelError.exit_code, ConfigError.exit_code, errors.InputMissingError.exit_code) == (1, 2, 3)
-    assert issubclass(ConfigError, errors.UsageError) and issubclass(errors.UsageError, errors.HemaModelError)
+    assert (errors.HemaError.exit_code, ConfigError.exit_code, errors.InputMissingError.exit_code) == (1, 2, 3)
+    assert issubclass(ConfigError, errors.UsageError) and issubclass(errors.WeightsError, errors.HemaError)
 
 
 def test_settings_are_read_without_torch() -> None:

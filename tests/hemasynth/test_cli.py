@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -131,25 +130,16 @@ def test_check_reports_lines_that_it_cannot_read(
     assert call(monkeypatch, tmp_path, "check", "nowhere.jsonl") == 3
 
 
-def test_help_is_quick() -> None:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", "from hemasynth.cli import main; main()", "vqa", "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        times.append(time.perf_counter() - start)
-    assert "hemasynth vqa --engine template" in done.stdout
-    assert min(times) < 0.5
-
-
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "'openai', 'pyarrow', 'pydantic', 'vllm'"
-    code = f"import sys, hemasynth.cli; print([name for name in ({heavy}) if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    """What makes help slow is what it imports; a time would depend on the machine."""
+    heavy = "{'torch', 'transformers', 'vllm', 'openai', 'datasets', 'pyarrow', 'pydantic', 'numpy', 'PIL'}"
+    code = (
+        "import sys; from hemasynth.cli import main; sys.argv = ['hemasynth', 'vqa', '--help']\n"
+        f"try: main()\nexcept SystemExit: print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hemasynth vqa --engine template" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_parts_written_by_two_calls_are_taken_over_by_the_third(
