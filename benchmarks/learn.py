@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the epochs, to try it quickly")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--workers", type=int, default=0, help="processes that load images")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load images")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

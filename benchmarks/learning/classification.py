@@ -41,7 +41,7 @@ def run(bench: Bench) -> Row:
     }
 
 
-EPOCHS = 100
+EPOCHS = 120
 
 
 def baselines(path: object) -> Row:
