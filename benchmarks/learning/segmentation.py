@@ -11,7 +11,7 @@ from hemamodel.evaluate.run import evaluate
 
 from learning.common import VISION, Bench, Clock, Row
 
-SIZE, EPOCHS = 128, 60
+SIZE, EPOCHS = 128, 45
 TARGETS = {"nucleus": ("nucleus",), "cell": ("nucleus", "cytoplasm")}
 ASKED = {"nucleus": 0.90, "cell": 0.95}
 SOURCE = "wbc-image-dataset"
