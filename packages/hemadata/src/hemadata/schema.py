@@ -23,6 +23,7 @@ FLAGS = {
     "cell_crop": "the image is one annotated box of the field `source_file`, cut out and stored as lossless PNG; "
     "`sha256` is of that PNG",
     "called_bad": "the publisher marks the picture as bad",
+    "crowd": "of an object: a box or run lengths around many objects that are not told apart (COCO's iscrowd)",
     "mask_snapped": "stray mask values were set to the nearest declared one, as the source's TOML declares",
 }
 

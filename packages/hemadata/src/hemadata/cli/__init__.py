@@ -258,3 +258,41 @@ def stats(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -> Non
     from hemadata.report.tell import stats
 
     stats(corpus, as_json)
+
+
+@app.command(
+    "export",
+    epilog="Examples:\n\n"
+    "    hemadata export corpus --to coco --out bccd-coco --source bccd\n\n"
+    "    hemadata export corpus --to imagefolder --out cells --task classification --split train",
+)
+def export_command(
+    corpus: CorpusArgument,
+    to: Annotated[
+        Literal["coco", "yolo", "voc", "imagefolder", "webdataset", "unihema-json"],
+        typer.Option(help="Format; docs/export.md lists the columns that survive in each."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; it appears when it is complete.")],
+    source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given several times.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be given several times.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only this split.  [default: train, validation and test]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a corpus, or a part of it, in the format of other tools."""
+    from dataclasses import asdict
+
+    from hemadata.export import export
+
+    with progress_bar("rows", quiet=as_json) as progress:
+        done = export(corpus, to, out, task, source, split, progress)
+    if as_json:
+        emit(asdict(done) | {"out": str(out)})
+        return
+    for name, reasons in done.left_out.items():
+        for reason, rows in reasons.items():
+            say(f"{name}: {rows:,} rows left out: {reason}")
+    for note, count in done.notes.items():
+        say(f"{count:,} {note}")
+    say(f"{sum(done.images.values()):,} images of {len(done.images)} sources are in {out} as {to}.")

@@ -64,7 +64,7 @@ def render(template: Template, task: str, row: Mapping[str, Any], seed: int = 0)
     if not choices:
         return None
     chosen = choices[xxhash.xxh3_64_intdigest(f"{row['sample_id']}\n{template.id}\n{seed}".encode()) % len(choices)]
-    facts = {"disease": _spelled(row.get("disease"))} | {k: chosen.get(k) for k in ("question", "masked_text")}
+    facts = {"disease": spelled(row.get("disease"))} | {k: chosen.get(k) for k in ("question", "masked_text")}
     return template.text[task].format(**facts)
 
 
@@ -74,6 +74,7 @@ def materialised(template: Template, task: str, row: Mapping[str, Any]) -> dict[
     return {"prompt": prompt, "prompt_id": template.prompt_id if prompt is not None else None}
 
 
-def _spelled(disease: str | None) -> str:
+def spelled(disease: str | None) -> str:
+    """A disease as prompts write it."""
     # Table 14 of the paper writes Leukemia, Malaria, Sickle Cell, Normal, and Unknown where nothing is known.
     return (disease or "unknown").replace("-", " ").title()
