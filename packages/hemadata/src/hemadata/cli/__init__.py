@@ -281,14 +281,15 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Write a corpus, or a part of it, in the format of other tools."""
-    from dataclasses import asdict
+    from dataclasses import fields
 
     from hemadata.export import export
 
     with progress_bar("rows", quiet=as_json) as progress:
         done = export(corpus, to, out, task, source, split, progress)
     if as_json:
-        emit(asdict(done) | {"out": str(out)})
+        # Not asdict: it would rebuild a Counter from its pairs, and count them.
+        emit({field.name: getattr(done, field.name) for field in fields(done)} | {"out": str(out)})
         return
     for name, reasons in done.left_out.items():
         for reason, rows in reasons.items():

@@ -14,7 +14,7 @@ from hemadata.corpus import Corpus
 from hemadata.errors import CorpusError
 from hemadata.labels import UNLABELLED
 
-DECIDED = ("task", *(column.name for column in schema.ASSIGNMENT[2:]))
+DECIDED = ("task", "split", "split_basis", "group_id", "dup_cluster")  # of the index
 """Columns of the index that go with a row beside those of its task."""
 
 SPLIT_NAMES = {"train": "train", "validation": "val", "test": "test", "excluded": "excluded"}

@@ -110,8 +110,8 @@ class UniHemaWriter(Writer):
 
 def _morphology(attributes: list[dict[str, Any]] | None) -> dict[str, int]:
     """The six codes; none of them where no attribute was judged, which their reader takes for all missing."""
-    judged = {attribute["name"]: attribute["value"] for attribute in attributes or ()}
-    codes = {key: {zero: 0, one: 1}.get(judged.get(name), MISSING) for key, (name, zero, one) in MORPHOLOGY.items()}
+    judged: dict[str, Any] = {attribute["name"]: attribute["value"] for attribute in attributes or ()}
+    codes = {key: {zero: 0, one: 1}.get(judged.get(name, ""), MISSING) for key, (name, zero, one) in MORPHOLOGY.items()}
     return codes if set(codes.values()) != {MISSING} else {}
 
 
