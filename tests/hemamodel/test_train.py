@@ -178,7 +178,7 @@ def test_a_run_is_trained_by_one_process(phantom_corpus: Path, tmp_path: Path) -
 def test_a_loss_that_is_not_finite_names_its_term_and_images(
     phantom_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(model: nn.Module, tokenizer: object, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
+    def broken(model: nn.Module, tokenizer: object, batch: Batch, seed: int, **_: object) -> dict[str, torch.Tensor]:
         return {"classification": next(p for p in model.parameters() if p.requires_grad).sum() * torch.nan}
 
     cells(phantom_corpus, tmp_path, overfit=10, stop_after=2)

@@ -50,7 +50,8 @@ def main() -> None:
     epilog="Examples:\n\n"
     "    hemamodel train --stage 1 --preset tiny\n\n"
     "    hemamodel train --stage 5                       from the latest earlier run in runs/\n\n"
-    "    hemamodel train --stage 4 --set lr=3e-4 --set epochs=40 --set data.train.detection.bccd=2"
+    "    hemamodel train --stage 4 --set lr=3e-4 --set epochs=40 --set data.train.detection.bccd=2\n\n"
+    "    torchrun --nproc-per-node 4 -m hemamodel.cli train --stage 3 --accumulate 2"
 )
 def train(
     stage: Annotated[int, typer.Option(help="1 to 6; see docs/training.md.", min=1, max=6)],
@@ -72,6 +73,13 @@ def train(
     stop_after: Annotated[int | None, typer.Option(help="Stop after so many steps, to go on later.", min=1)] = None,
     workers: Workers = None,
     device: Device = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="Default: bf16 on a GPU, fp32 on the CPU.")
+    ] = None,
+    accumulate: Annotated[int, typer.Option(help="Do each step in so many parts: less memory.", min=1)] = 1,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Compute inner values again in the backward pass: less memory.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train one stage. Run it again after a stop and it goes on, to the same weights."""
@@ -92,6 +100,9 @@ def train(
         accept_data_change=accept_data_change,
         workers=_workers(workers),
         device=device,
+        precision=precision,
+        accumulate=accumulate,
+        checkpointing=checkpointing,
         stop_after=stop_after,
     )
     with training_line(quiet=as_json) as progress:

@@ -110,6 +110,7 @@ class ModelConfig(Settings):
     prompts: bool = Field(
         default=True, description="on: queries are refined by the prompt (TGVR); off: without any text"
     )
+    dropout: Share = Field(default=0.1, description="of the text branch and the classifier, while training")
     backbone: BackboneConfig = BackboneConfig()
     classes: ClassesConfig = ClassesConfig()
     denoising: DenoisingConfig = DenoisingConfig()

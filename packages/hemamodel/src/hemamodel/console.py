@@ -27,7 +27,8 @@ def training_line(quiet: bool = False) -> Iterator[Callable[[int, int, Mapping[s
 
         def update(step: int, steps: int, numbers: Mapping[str, float]) -> None:
             text = (
-                f"loss {numbers['loss']:.4g}  rate {numbers['lr']:.2g}  {numbers['samples_per_second']:.3g} samples/s"
+                f"loss {numbers['loss']:.4g}  rate {numbers['lr']:.2g}  "
+                f"{numbers['samples_per_second']:.3g} images/s  {numbers['memory_gb']:.3g} GB"
             )
             bar.update(task, completed=step, total=steps, description=text)
 

@@ -12,29 +12,36 @@ from hemamodel.data.transforms import Sample
 class Positions(Sampler[list[int]]):
     """Batches of positions for one rank, from any step on: step t of rank r is a fixed stretch of the stream.
 
+    A step comes in `parts` batches, one after the other.
+
     Args:
         batch: samples per step on all ranks together.
         first_step: step to start with; after a resume the number of steps done.
         last_step: step to stop before.
         rank: of this process.
-        world: number of processes; divides `batch`.
+        world: number of processes.
+        parts: batches that make a step of one process; `world * parts` divides `batch`.
     """
 
-    def __init__(self, batch: int, first_step: int, last_step: int, rank: int = 0, world: int = 1) -> None:
-        if batch % world:
-            raise ValueError(f"a batch of {batch} does not divide among {world} processes")
+    def __init__(
+        self, batch: int, first_step: int, last_step: int, rank: int = 0, world: int = 1, parts: int = 1
+    ) -> None:
+        if batch % (world * parts):
+            raise ValueError(f"a batch of {batch} does not divide among {world} processes in {parts} parts")
         self.batch, self.steps, self.rank, self.world = batch, range(first_step, last_step), rank, world
+        self.parts = parts
 
     def __len__(self) -> int:
-        """Number of steps."""
-        return len(self.steps)
+        """Number of batches."""
+        return len(self.steps) * self.parts
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Positions of one step after the other."""
-        share = self.batch // self.world
+        """Positions of one batch after the other."""
+        share = self.batch // (self.world * self.parts)
         for step in self.steps:
-            start = step * self.batch + self.rank * share
-            yield list(range(start, start + share))
+            for part in range(self.parts):
+                start = step * self.batch + (self.rank * self.parts + part) * share
+                yield list(range(start, start + share))
 
 
 def training_loader(

@@ -1,7 +1,7 @@
 """From samples to a batch: images padded with zeros and a mask of the padding, targets as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import torch
@@ -63,6 +63,14 @@ class Batch:
     def pin_memory(self) -> Self:
         """The batch in page-locked memory; a DataLoader calls this."""
         return self._each(lambda tensor: tensor.pin_memory())
+
+    def padded_to(self, height: int, width: int) -> Self:
+        """The batch with its images padded further, to at least these sides."""
+        if self.images is None or self.padding is None or (height, width) == tuple(self.images.shape[-2:]):
+            return self
+        more = (0, width - self.images.shape[-1], 0, height - self.images.shape[-2])
+        masks = None if self.masks is None else pad(self.masks, more)
+        return replace(self, images=pad(self.images, more), padding=pad(self.padding, more, value=True), masks=masks)
 
     def _each(self, change: Any) -> Self:
         def changed(value: Any) -> Any:

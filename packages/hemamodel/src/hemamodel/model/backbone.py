@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck  # type: ignore[import-untyped]
 from torchvision.ops import FrozenBatchNorm2d  # type: ignore[import-untyped]
 
-from hemamodel.model.layers import group_norm
+from hemamodel.model.layers import group_norm, kept
 
 BODIES: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -34,6 +34,7 @@ class ResNetBody(nn.Module):
         self.layer3 = _stage(block, counts[2], outputs[1], 4 * width, 2, norm)
         self.layer4 = _stage(block, counts[3], outputs[2], 8 * width, 2, norm)
         self.channels = tuple(outputs[1:])
+        self.compute_again = False
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -41,12 +42,13 @@ class ResNetBody(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images [B, 3, H, W] -> C3, C4, C5 [B, channels, H/8, W/8], [.., H/16, W/16], [.., H/32, W/32]."""
         x = F.relu(self.bn1(self.conv1(images)))
-        x = self.layer1(F.max_pool2d(x, kernel_size=3, stride=2, padding=1))  # [B, C2, H/4, W/4]
+        x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)  # [B, C, H/4, W/4]
         maps = []
-        for layer in (self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in layer:
+                x = kept(block, self.compute_again)(x)
             maps.append(x)
-        return maps
+        return maps[1:]
 
 
 def _stage(

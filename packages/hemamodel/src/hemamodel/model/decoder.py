@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hemamodel.model.boxes import inverse_sigmoid
-from hemamodel.model.layers import MLP, FeedForward
+from hemamodel.model.layers import MLP, FeedForward, kept
 from hemamodel.model.neck import FeaturePyramid
 from hemamodel.model.position import box_position
 from hemamodel.ops.attention import MultiScaleDeformableAttention
@@ -74,6 +74,7 @@ class ImageDecoder(nn.Module):
         super().__init__()
         self.dim = dim
         self.layers = nn.ModuleList(DecoderLayer(dim, heads, levels, points, hidden) for _ in range(layers))
+        self.compute_again = False
         self.norm = nn.LayerNorm(dim)
         self.query_position = MLP(2 * dim, dim, dim)
 
@@ -113,7 +114,7 @@ class ImageDecoder(nn.Module):
                 logits = ahead.detach()
             anchor = logits.sigmoid()  # [B, Q, 4]
             position = self.query_position(box_position(anchor, self.dim).to(x.dtype))  # [B, Q, D]
-            x = layer(
+            x = kept(layer, self.compute_again)(
                 x,
                 position,
                 anchor[:, :, None] * valid,  # [B, Q, L, 4]

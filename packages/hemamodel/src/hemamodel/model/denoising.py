@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from hemamodel.model.boxes import to_centre, to_corners
 
@@ -72,7 +73,12 @@ class Denoising(nn.Module):
         self.label = nn.Embedding(classes + 1, dim)
 
     def forward(
-        self, labels: Sequence[Tensor], boxes: Sequence[Tensor], image_ids: Sequence[int | str], seed: int
+        self,
+        labels: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        image_ids: Sequence[int | str],
+        seed: int,
+        most: int | None = None,
     ) -> DenoisingQueries:
         """Draw the noisy queries of a batch.
 
@@ -84,10 +90,12 @@ class Denoising(nn.Module):
             boxes: for each image [n, 4], (cx, cy, w, h) in 0..1.
             image_ids: for each image.
             seed: to be changed each epoch, or each epoch repeats its noise.
+            most: boxes of the image that has most, in the whole batch of which this one is a part; None: in this one.
         """
         counts = [len(one) for one in labels]
-        most = max(1, *counts)
-        groups = max(1, self.number // most) if any(counts) else 1
+        most = max(counts) if most is None else most
+        groups = max(1, self.number // most) if most else 1
+        most = max(1, most)
         device = boxes[0].device
         draws = torch.zeros(len(counts), groups, 2, most, DRAWS)
         exists = torch.zeros(len(counts), most, dtype=torch.bool)
@@ -95,10 +103,8 @@ class Denoising(nn.Module):
             draws[image, :, :, :count] = draw(groups, count, image_id, seed)
             exists[image, :count] = True
         draws, exists = draws.to(device, non_blocking=True), exists.to(device, non_blocking=True)
-        label = torch.nn.utils.rnn.pad_sequence(list(labels), batch_first=True)  # [B, n]
-        box = torch.nn.utils.rnn.pad_sequence(list(boxes), batch_first=True)  # [B, n, 4]
-        if not any(counts):
-            label, box = label.new_zeros(len(counts), 1), box.new_zeros(len(counts), 1, 4)
+        label = torch.stack([pad(one, (0, most - len(one))) for one in labels])  # [B, n]
+        box = torch.stack([pad(one, (0, 0, 0, most - len(one))) for one in boxes])  # [B, n, 4]
         exists = exists[:, None, None].expand(-1, groups, 2, -1)  # [B, G, 2, n]
         positive = exists.clone()
         positive[:, :, 1] = False

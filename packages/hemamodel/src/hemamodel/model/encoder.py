@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hemamodel.model.layers import FeedForward
+from hemamodel.model.layers import FeedForward, kept
 from hemamodel.model.neck import FeaturePyramid
 from hemamodel.ops.attention import MultiScaleDeformableAttention
 
@@ -43,11 +43,12 @@ class ImageEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(dim, heads, levels, points, hidden) for _ in range(layers))
+        self.compute_again = False
 
     def forward(self, features: FeaturePyramid) -> Tensor:
         """The pyramid's tokens -> memory [B, N, D] (E_E^I). What stands at padded tokens means nothing."""
         reference = features.centres()[:, :, None] * features.valid[:, None]  # [B, N, L, 2], in units of each level
         x = features.tokens
         for layer in self.layers:
-            x = layer(x, features.position, reference, features.shapes, features.padding)
+            x = kept(layer, self.compute_again)(x, features.position, reference, features.shapes, features.padding)
         return x

@@ -1,10 +1,14 @@
 """Small layers that several parts share."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class MLP(nn.Module):
@@ -48,3 +52,10 @@ def group_norm(channels: int) -> nn.GroupNorm:
     Groups of one channel would be an instance norm: it removes each channel's mean, and with it the stain's colour.
     """
     return nn.GroupNorm(math.gcd(32, max(1, channels // 8), channels), channels)
+
+
+def kept(layer: nn.Module, compute_again: bool) -> Callable[..., Tensor]:
+    """The layer, or the layer without memory of its inner values: the backward pass computes them again."""
+    if not (compute_again and torch.is_grad_enabled()):
+        return layer
+    return partial(checkpoint, layer, use_reentrant=False)

@@ -61,9 +61,9 @@ class TextBranch(nn.Module):
         return branch
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> "TextBranch":
+    def from_pretrained(cls, source: str | Path, dropout: float = 0.1) -> "TextBranch":
         """Weights of a local folder or of a Hub name such as `google/flan-t5-base`."""
-        return cls(T5ForConditionalGeneration.from_pretrained(str(source)))
+        return cls(T5ForConditionalGeneration.from_pretrained(str(source), dropout_rate=dropout))
 
     @classmethod
     def from_config(cls, folder: str | Path) -> "TextBranch":

@@ -89,7 +89,7 @@ class UniHema(nn.Module):
         learned = config.qgmf.upsampler == "learned"
         self.upsampler = LearnedUpsampler(dim, config.upsampler_norm) if learned else ResizeUpsampler()
         self.text = text
-        self.classifier = CellClassifier(dim, classes.classification)
+        self.classifier = CellClassifier(dim, classes.classification, config.dropout)
         self.tgvr: nn.Module
         self.scfe: nn.Module
         self.cmf: nn.Module
@@ -118,6 +118,15 @@ class UniHema(nn.Module):
             **self.text.groups(),
             "cmf": [self.cmf],
         }
+
+    def compute_again(self, on: bool) -> None:
+        """Keep fewer inner values for the backward pass and compute them again there: less memory, more time."""
+        for part in (self.backbone.body, self.image_encoder, self.image_decoder):
+            part.compute_again = on
+        if on:
+            self.text.t5.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.text.t5.gradient_checkpointing_disable()  # type: ignore[no-untyped-call]
 
     def look(self, images: Tensor, padding: Tensor) -> FeaturePyramid:
         """Images [B, 3, H, W], padding [B, H, W] -> backbone features E_B as a pyramid of tokens [B, N, D]."""
@@ -151,10 +160,15 @@ class UniHema(nn.Module):
         return self._find(features, self.image_encoder(features), prompt, noise)
 
     def disturb(
-        self, labels: Sequence[Tensor], boxes: Sequence[Tensor], image_ids: Sequence[int | str], seed: int
+        self,
+        labels: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        image_ids: Sequence[int | str],
+        seed: int,
+        most: int | None = None,
     ) -> DenoisingQueries | None:
         """Denoising queries of a training batch; None where denoising is off. Arguments as for `Denoising`."""
-        return self.denoising(labels, boxes, image_ids, seed) if self.denoising else None
+        return self.denoising(labels, boxes, image_ids, seed, most) if self.denoising else None
 
     def _find(
         self, features: FeaturePyramid, memory: Tensor, prompt: Prompt | None, noise: DenoisingQueries | None
@@ -218,9 +232,10 @@ def build_model(config: ModelConfig, vocabulary: int) -> UniHema:
     """
     sizes = config.text
     if sizes.weights is not None:
-        text = TextBranch.from_pretrained(sizes.weights)
+        text = TextBranch.from_pretrained(sizes.weights, config.dropout)
     else:
-        text = TextBranch.from_scratch(vocabulary, sizes.dim, sizes.layers, sizes.heads, sizes.hidden)
+        widths = (sizes.dim, sizes.layers, sizes.heads, sizes.hidden)
+        text = TextBranch.from_scratch(vocabulary, *widths, config.dropout)
     model = UniHema(config, text)
     if config.backbone.weights is not None:
         model.backbone.load_pretrained(torch.load(config.backbone.weights, map_location="cpu", weights_only=True))

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hemamodel.errors import WeightsError
+from hemamodel.train.average import Average
 
-MODEL, OPTIMISER = "model.safetensors", "optimiser.safetensors"
+MODEL, OPTIMISER, AVERAGE = "model.safetensors", "optimiser.safetensors", "average.safetensors"
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -42,7 +43,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(stored, strict=False)  # the other names of shared tensors are not stored
 
 
-def save_checkpoint(folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None = None
+) -> None:
     """Write `checkpoint-<step>` below a run, then forget the older ones."""
     path = folder / f"checkpoint-{step:06}"
     temporary = path.with_name(f".{path.name}.tmp")
@@ -50,6 +53,8 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimiser: torch.
     temporary.mkdir(parents=True)
     save_weights(model, temporary / MODEL)
     _write(_state(model, optimiser), temporary / OPTIMISER)
+    if average:
+        _write(average.tensors, temporary / AVERAGE)
     if path.exists():
         shutil.rmtree(path)
     temporary.replace(path)
@@ -65,7 +70,9 @@ def forget_checkpoints(folder: Path, keep: int | None = None) -> None:
         shutil.rmtree(path)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None = None
+) -> int:
     """Read the latest checkpoint of a run.
 
     Returns:
@@ -79,14 +86,15 @@ def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optim
         return 0
     step = max(found)
     load_weights(model, found[step] / MODEL)
+    if average:
+        average.load(_read(found[step] / AVERAGE))
     stored = _read(found[step] / OPTIMISER)
     for name, parameter in _named(model, optimiser):
         values = {
             key: stored[f"{name}/{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}/{key}" in stored
         }
         if values:
-            device = {key: value if key == "step" else value.to(parameter.device) for key, value in values.items()}
-            optimiser.state[parameter].update(device)
+            optimiser.state[parameter].update({key: value.to(parameter.device) for key, value in values.items()})
     return step
 
 

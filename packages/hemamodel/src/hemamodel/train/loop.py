@@ -1,32 +1,34 @@
 """The training loop. Every step is a function of (settings, corpus, step): a run that was stopped goes on exactly."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing, nullcontext
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler import record_function
 from transformers import T5Tokenizer
 
 from hemamodel.data import Batch, Positions, TrainingStream, training_loader
 from hemamodel.data.order import key
-from hemamodel.errors import DivergedError
+from hemamodel.errors import ConfigError, DivergedError
 from hemamodel.model.unihema import UniHema
+from hemamodel.train.average import Average
 from hemamodel.train.checkpoint import forget_checkpoints, load_checkpoint, save_checkpoint, save_weights
 from hemamodel.train.freeze import set_trainable
+from hemamodel.train.log import Log
+from hemamodel.train.parallel import World
 from hemamodel.train.runs import Run
 from hemamodel.train.schedule import factor
 from hemamodel.train.settings import RunSettings
 from hemamodel.train.step import step_loss
+from hemamodel.train.whole import Whole
 
 if TYPE_CHECKING:
     from hemamodel.data import CorpusDataset
 
-LOG_EVERY = 10  # steps
 SAVE_EVERY = 300.0  # seconds between checkpoints inside an epoch; each epoch ends with one
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -39,6 +41,25 @@ class Length:
 
     per_epoch: int
     all: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How the steps are done. Nothing here changes what is learnt, but for rounding.
+
+    Attributes:
+        device: where to train.
+        world: this process among those of the run.
+        workers: processes that load images.
+        parts: a step is done in so many parts, one after the other, to take less memory.
+        checkpointing: layers are computed again in the backward pass instead of being kept.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    world: World = field(default_factory=World)
+    workers: int = 0
+    parts: int = 1
+    checkpointing: bool = False
 
 
 def length(settings: RunSettings, datasets: Mapping[str, "CorpusDataset"]) -> Length:
@@ -56,8 +77,7 @@ def fit(
     tokenizer: T5Tokenizer,
     datasets: Mapping[str, "CorpusDataset"],
     *,
-    workers: int = 0,
-    device: torch.device | str = "cpu",
+    machine: Machine | None = None,
     stop_after: int | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -68,70 +88,119 @@ def fit(
         model: with its first weights; changed in place.
         tokenizer: of the text branch.
         datasets: task -> training data.
-        workers: processes that load images; their number changes nothing but the speed.
-        device: where to train.
+        machine: how; None: on the CPU, in this process.
         stop_after: stop with a checkpoint once so many steps are done, as if killed there.
         progress: told after every step.
 
     Raises:
+        ConfigError: a task's batch does not divide among the processes and parts.
         DivergedError: a loss or the gradient is not finite.
     """
-    settings, steps = run.settings, length(run.settings, datasets)
-    model.to(device)
-    set_trainable(model, settings.stage.trainable)
-    optimiser = _optimiser(model, settings)
-    first = load_checkpoint(run.path, model, optimiser)
+    machine = machine or Machine()
+    settings, steps, first_rank = run.settings, length(run.settings, datasets), machine.world.first
+    trainer = Trainer(settings, model, tokenizer, steps, machine)
+    first = load_checkpoint(run.path, model, trainer.optimiser, trainer.average)
     run.step, run.steps = first, steps.all
-    run.save()
+    if first_rank:
+        run.save()
     last = steps.all if stop_after is None else min(stop_after, steps.all)
-    batches = {task: _batches(settings, task, each, first, last, workers) for task, each in datasets.items()}
+    batches = {task: trainer.batches(task, each, first, last) for task, each in datasets.items()}
     samples, saved = sum(settings.stage.batches[task] for task in datasets), time.monotonic()
-    with closing(_Log(run.path / "log.jsonl", first)) as log:
+    with closing(Log(run.path, first, machine.device)) if first_rank else nullcontext() as log:
         for step in range(first, last):
-            torch.manual_seed(key(settings.seed, "step", step) >> 1)  # dropout
-            scale = factor(settings.stage, step, steps.per_epoch, steps.all)
-            for group in optimiser.param_groups:
-                group["lr"] = group["base"] * scale
-            terms = _step(model, tokenizer, optimiser, step, steps, settings, batches, device)
-            numbers = log.add(step + 1, settings.stage.lr * scale, samples, terms)
-            if progress:
-                progress(step + 1, steps.all, numbers)
+            rate, terms = trainer.step(step, batches)
+            if log is not None:
+                numbers = log.add(step + 1, rate, samples, terms)
+                if progress:
+                    progress(step + 1, steps.all, numbers)
             ends_epoch = (step + 1) % steps.per_epoch == 0
-            if step + 1 == last or ends_epoch or time.monotonic() - saved > SAVE_EVERY:
+            if first_rank and (step + 1 == last or ends_epoch or time.monotonic() - saved > SAVE_EVERY):
                 run.step, saved = step + 1, time.monotonic()
-                save_checkpoint(run.path, run.step, model, optimiser)
+                save_checkpoint(run.path, run.step, model, trainer.optimiser, trainer.average)
                 run.save()
-    if last == steps.all:
-        save_weights(model, run.weights)
+    run.step = last
+    if last == steps.all and first_rank:
+        with trainer.average.in_place() if trainer.average else nullcontext():
+            save_weights(model, run.weights)
         run.finish()
         forget_checkpoints(run.path)
 
 
-def _step(
-    model: UniHema,
-    tokenizer: T5Tokenizer,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    steps: Length,
-    settings: RunSettings,
-    batches: Mapping[str, Iterator[Batch]],
-    device: torch.device | str,
-) -> dict[str, Tensor]:
-    """One step: the tasks' losses add up, task by task so that only one graph is in memory."""
-    optimiser.zero_grad(set_to_none=True)
-    # One seed an epoch: the noise of an image changes from epoch to epoch, whatever batch it is in.
-    noise, terms, seen = key(settings.seed, "noise", step // steps.per_epoch), dict[str, Tensor](), list[Batch]()
-    for each in batches.values():
-        batch = next(each).to(device)
-        found = step_loss(model, tokenizer, batch, noise)
-        torch.stack(list(found.values())).sum().backward()  # type: ignore[no-untyped-call]
-        terms |= {f"{batch.task}/{name}": term.detach() for name, term in found.items()}
-        seen.append(batch)
-    norm = torch.nn.utils.clip_grad_norm_(_learning(model), settings.stage.clip)
-    if not torch.isfinite(norm):
-        raise DivergedError(_what_broke(step, terms, seen))
-    optimiser.step()
-    return terms
+class Trainer:
+    """Model, optimiser and averages, and the step that moves them.
+
+    Args:
+        settings: of the run.
+        model: its groups are frozen and released as the stage says.
+        tokenizer: of the text branch.
+        steps: of the run.
+        machine: how the steps are done.
+    """
+
+    def __init__(
+        self, settings: RunSettings, model: UniHema, tokenizer: T5Tokenizer, steps: Length, machine: Machine
+    ) -> None:
+        self.settings, self.model, self.tokenizer, self.steps, self.machine = settings, model, tokenizer, steps, machine
+        model.to(machine.device)
+        model.compute_again(machine.checkpointing)
+        set_trainable(model, settings.stage.trainable)
+        self.learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimiser = _optimiser(model, settings)
+        self.average = None if settings.stage.ema is None else Average(model, settings.stage.ema)
+
+    def batches(self, task: str, dataset: "CorpusDataset", first: int, last: int) -> Iterator[Batch]:
+        """This process' batches of a task from one step to another."""
+        world, parts, batch = self.machine.world, self.machine.parts, self.settings.stage.batches[task]
+        if batch % (world.size * parts):
+            raise ConfigError(
+                f"{task}: {batch} samples a step do not divide among {world.size} processes in {parts} parts each; "
+                f"--accumulate, the number of processes or --set batch_size=... must change"
+            )
+        positions = Positions(batch, first, last, world.rank, world.size, parts)
+        stream = _stream(self.settings, task, dataset)
+        pin = self.machine.device.type == "cuda"
+        return iter(training_loader(stream, positions, self.machine.workers, pin))  # type: ignore[arg-type]
+
+    def step(self, step: int, batches: Mapping[str, Iterator[Batch]]) -> tuple[float, dict[str, Tensor]]:
+        """One step: the losses of tasks and parts add up, one after the other so that one graph is in memory.
+
+        Returns:
+            The learning rate, and the terms of the loss.
+        """
+        stage, world = self.settings.stage, self.machine.world
+        torch.manual_seed(key(self.settings.seed, "step", step, *([world.rank] if world.rank else [])) >> 1)  # dropout
+        scale = factor(stage, step, self.steps.per_epoch, self.steps.all)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base"] * scale
+        self.optimiser.zero_grad(set_to_none=True)
+        # One seed an epoch: the noise of an image changes from epoch to epoch, whatever batch it is in.
+        noise, terms, seen = key(self.settings.seed, "noise", step // self.steps.per_epoch), dict[str, Tensor](), []
+        for task, each in batches.items():
+            with record_function("data"):
+                parts = [next(each) for _ in range(self.machine.parts)]
+                mine = Whole.of(parts, self.tokenizer, self.model.config.text.max_length)
+                whole = mine.together([Whole(*row) for row in world.others(astuple(mine))])
+            for part in parts:
+                batch = part.padded_to(whole.height, whole.width).to(self.machine.device)
+                with record_function("forward"):
+                    found = step_loss(
+                        self.model, self.tokenizer, batch, noise, whole=whole, precision=self.settings.precision
+                    )
+                with record_function("backward"):
+                    torch.stack(list(found.values())).sum().backward()  # type: ignore[no-untyped-call]
+                for name, term in found.items():
+                    place = f"{task}/{name}"
+                    terms[place] = terms[place] + term.detach() if place in terms else term.detach()
+            seen += parts
+        with record_function("optimiser"):
+            world.add_gradients(self.learning)
+            norm = torch.nn.utils.clip_grad_norm_(self.learning, stage.clip)
+            if not torch.isfinite(norm):
+                raise DivergedError(_what_broke(step, terms, seen))
+            self.optimiser.step()
+            if self.average:
+                self.average.update(step + 1)
+        return stage.lr * scale, terms
 
 
 def _what_broke(step: int, terms: Mapping[str, Tensor], batches: list[Batch]) -> str:
@@ -154,61 +223,9 @@ def _optimiser(model: UniHema, settings: RunSettings) -> torch.optim.AdamW:
         for parameters, rate in ((fast, stage.lr), (slow, stage.lr_backbone))
         if parameters
     ]
-    return torch.optim.AdamW(groups, weight_decay=stage.weight_decay)
-
-
-def _learning(model: UniHema) -> list[torch.nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(groups, weight_decay=stage.weight_decay, fused=True)
 
 
 def _stream(settings: RunSettings, task: str, dataset: "CorpusDataset") -> TrainingStream:
     weights = settings.stage.data.train[task]  # type: ignore[index]
     return TrainingStream(dataset, settings.seed, weights, settings.stage.data.temperature)
-
-
-def _batches(
-    settings: RunSettings, task: str, dataset: "CorpusDataset", first: int, last: int, workers: int
-) -> Iterator[Batch]:
-    positions = Positions(settings.stage.batches[task], first, last)
-    return iter(training_loader(_stream(settings, task, dataset), positions, workers))  # type: ignore[arg-type]
-
-
-class _Log:
-    """`log.jsonl`: a line every few steps, the means since the line before."""
-
-    def __init__(self, path: Path, first: int) -> None:
-        kept = [line for line in path.read_text().splitlines() if _step_of(line) <= first] if path.exists() else []
-        path.write_text("".join(f"{line}\n" for line in kept))  # what comes after the checkpoint is done again
-        self._file = path.open("a", buffering=1)
-        self._sums: dict[str, Tensor] = {}
-        self._count, self._since = 0, time.monotonic()
-        self._latest: dict[str, float] = {}
-
-    def add(self, step: int, rate: float, samples: int, terms: Mapping[str, Tensor]) -> dict[str, float]:
-        """Take the terms of a step; returns the numbers of the last line."""
-        for name, term in terms.items():
-            self._sums[name] = self._sums[name] + term if name in self._sums else term
-        self._count += 1
-        if step % LOG_EVERY == 0 or not self._latest:
-            means = {name: (total / self._count).item() for name, total in self._sums.items()}
-            seconds = time.monotonic() - self._since
-            speed = samples * self._count / seconds
-            self._latest = {"step": step, "loss": sum(means.values()), "lr": rate, "samples_per_second": speed, **means}
-            self._file.write(json.dumps({name: _short(value) for name, value in self._latest.items()}) + "\n")
-            self._sums, self._count, self._since = {}, 0, time.monotonic()
-        return self._latest
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line that was cut by a kill
-        return float("inf")

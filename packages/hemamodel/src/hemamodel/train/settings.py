@@ -1,6 +1,7 @@
 """What a run is made of: everything that decides its weights, in one typed page that the run keeps."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,6 +20,7 @@ class RunSettings(Settings):
         seed: of weights, order, augmentation, noise and dropout.
         parent: run that the weights come from; None: from scratch, or from the pretrained weights that `model` names.
         overfit: train on the first so many images of each task only; None: on all.
+        precision: what the model computes in; weights, losses and geometry are float32 either way.
     """
 
     model: ModelConfig
@@ -27,6 +29,7 @@ class RunSettings(Settings):
     seed: int = 0
     parent: str | None = None
     overfit: int | None = Field(default=None, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 def choose(

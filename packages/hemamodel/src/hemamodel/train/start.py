@@ -1,12 +1,12 @@
 """From a call to a trained run: which corpus, which run before, which settings, then the loop."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import hemadata
 import torch
@@ -21,7 +21,8 @@ from hemamodel.model.unihema import UniHema, build_model, build_shell
 from hemamodel.stages import load
 from hemamodel.train.checkpoint import load_weights
 from hemamodel.train.freeze import set_trainable
-from hemamodel.train.loop import Progress, fit
+from hemamodel.train.loop import Machine, Progress, fit
+from hemamodel.train.parallel import World, world
 from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
 from hemamodel.train.settings import RunSettings, choose
 
@@ -51,6 +52,9 @@ class Call:
         accept_data_change: go on with one that has read another corpus.
         workers: processes that load images.
         device: where to train; None: a GPU if there is one.
+        precision: fp32 or bf16; None: bf16 on a GPU, fp32 on the CPU.
+        accumulate: do each step in so many parts.
+        checkpointing: compute inner values again instead of keeping them.
         stop_after: stop after so many steps, to be gone on with.
     """
 
@@ -68,6 +72,9 @@ class Call:
     accept_data_change: bool = False
     workers: int = 0
     device: str | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    accumulate: int = 1
+    checkpointing: bool = False
     stop_after: int | None = None
 
 
@@ -82,53 +89,67 @@ def train(call: Call, say: Say = lambda line: None, progress: Progress | None = 
     Raises:
         HemaError: the corpus, the runs or the settings do not allow it; the message says what to do.
     """
+    ranks, device = world(call.device)
     with hemadata.open(call.corpus) as corpus:
+        say = say if ranks.first else lambda line: None
+        machine = Machine(device, ranks, call.workers, call.accumulate, call.checkpointing)
         parent = _parent(call, corpus, say)
-        config, stage = choose(
-            call.stage, call.preset, call.variant, call.assignments, parent.settings.model if parent else None
-        )
-        settings = RunSettings(
-            model=config,
-            stage=stage,
-            corpus_id=corpus.corpus_id,
-            seed=call.seed,
-            parent=parent.name if parent else None,
-            overfit=call.overfit,
-        )
+        settings = _settings(call, corpus, parent, device)
+        run = _run(call, settings, ranks, say)
+        datasets = stage_datasets(corpus, settings.stage, call.overfit)
+        _check_heads(settings, datasets)
+        _tell_data(settings, datasets, say)
+        with _locked(run) if ranks.first else nullcontext():
+            tokenizer = _tokenizer(run, parent, corpus)
+            model = _model(settings, parent, len(tokenizer), say)
+            if ranks.first:
+                _keep_text(run, model, tokenizer)
+            _tell_groups(model, settings, say)
+            counts = ", ".join(f"{task} {len(each):,}" for task, each in datasets.items())
+            stage = settings.stage
+            say(f"{run.path}: stage {stage.stage} ({stage.title}) on {counts} samples of corpus {corpus.corpus_id}.")
+            fit(run, model, tokenizer, datasets, machine=machine, stop_after=call.stop_after, progress=progress)
+    return run
+
+
+def _settings(call: Call, corpus: "Corpus", parent: Run | None, device: torch.device) -> RunSettings:
+    config, stage = choose(
+        call.stage, call.preset, call.variant, call.assignments, parent.settings.model if parent else None
+    )
+    return RunSettings(
+        model=config,
+        stage=stage,
+        corpus_id=corpus.corpus_id,
+        seed=call.seed,
+        parent=parent.name if parent else None,
+        overfit=call.overfit,
+        precision=call.precision or ("bf16" if device.type == "cuda" else "fp32"),
+    )
+
+
+def _run(call: Call, settings: RunSettings, ranks: World, say: Say) -> Run:
+    """The run that goes on, or a new one; rank 0 looks, the others are told."""
+    run = None
+    if ranks.first:
         run = None if call.fresh else find_unfinished(call.out, settings, call.accept_data_change)
         if run is not None:
             say(f"Goes on with {run.path}, which stopped after step {run.step} of {run.steps}.")
             run.settings = settings
         else:
             run = new_run(call.out, settings)
-        datasets = stage_datasets(corpus, stage, call.overfit)
-        _check_heads(settings, datasets)
-        for task in stage.tasks:
-            absent = datasets[task].missing if task in datasets else tuple(stage.data.train[task])
-            if absent:
-                say(f"{task}: not in this corpus: {', '.join(absent)}.")
-            if task not in datasets:
-                say(f"{task}: is left out, the corpus has nothing for it.")
-            elif left_out := datasets[task].left_out:
-                say(f"{task}: " + "; ".join(f"{count:,} {reason}" for reason, count in left_out.items()) + ".")
-        with _locked(run):
-            tokenizer = _tokenizer(run, parent, corpus)
-            model = _model(settings, parent, len(tokenizer), say)
-            _keep_text(run, model, tokenizer)
-            _tell_groups(model, settings, say)
-            counts = ", ".join(f"{task} {len(each):,}" for task, each in datasets.items())
-            say(f"{run.path}: stage {stage.stage} ({stage.title}) on {counts} samples of corpus {corpus.corpus_id}.")
-            fit(
-                run,
-                model,
-                tokenizer,
-                datasets,
-                workers=call.workers,
-                device=call.device or ("cuda" if torch.cuda.is_available() else "cpu"),
-                stop_after=call.stop_after,
-                progress=progress,
-            )
-    return run
+    path = Path(ranks.agree(str(run.path) if run else None))
+    return run or Run(path, settings)
+
+
+def _tell_data(settings: RunSettings, datasets: Mapping[str, CorpusDataset], say: Say) -> None:
+    for task in settings.stage.tasks:
+        absent = datasets[task].missing if task in datasets else tuple(settings.stage.data.train[task])
+        if absent:
+            say(f"{task}: not in this corpus: {', '.join(absent)}.")
+        if task not in datasets:
+            say(f"{task}: is left out, the corpus has nothing for it.")
+        elif left_out := datasets[task].left_out:
+            say(f"{task}: " + "; ".join(f"{count:,} {reason}" for reason, count in left_out.items()) + ".")
 
 
 def load_run(path: Path) -> tuple[Run, UniHema, T5Tokenizer]:

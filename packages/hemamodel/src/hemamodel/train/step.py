@@ -1,6 +1,7 @@
 """What one batch costs: the terms of equation 1, by task."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,13 +14,20 @@ from hemamodel.losses.detection import Pairs
 from hemamodel.model.denoising import DenoisingQueries
 from hemamodel.model.tokenizer import target_ids, tokenize
 from hemamodel.model.unihema import Found, Prompt, UniHema
+from hemamodel.train.whole import Whole
 
 # Equation 1 adds the families with weight 1; inside detection the weights are DINO's, as the paper says.
 DETECTION_WEIGHTS = {"class": 1.0, "box": 5.0, "overlap": 2.0}
 
 
 def step_loss(
-    model: UniHema, tokenizer: T5Tokenizer, batch: Batch, seed: int = 0, noise: bool = True
+    model: UniHema,
+    tokenizer: T5Tokenizer,
+    batch: Batch,
+    seed: int = 0,
+    noise: bool = True,
+    whole: Whole | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> dict[str, Tensor]:
     """Weighted terms of a batch; their sum is the loss.
 
@@ -29,23 +37,36 @@ def step_loss(
         batch: of one task.
         seed: of the denoising noise; to be changed each epoch.
         noise: denoising on; off for a validation loss.
+        whole: of which this batch is a part: the terms of all parts then add up to those of the whole. None: of itself.
+        precision: what the model computes in; losses and geometry stay in float32.
     """
+    if whole is None:
+        whole = Whole.of([batch], tokenizer, model.config.text.max_length)
+    with torch.autocast(batch.original_sizes.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return _loss(model, tokenizer, batch, seed, noise, whole)
+
+
+def _loss(
+    model: UniHema, tokenizer: T5Tokenizer, batch: Batch, seed: int, noise: bool, whole: Whole
+) -> dict[str, Tensor]:
+    part = len(batch) / whole.images
     if batch.task in ("vqa", "mlm"):
-        return _text(model, tokenizer, batch)
+        return _text(model, tokenizer, batch, whole)
     assert batch.images is not None and batch.padding is not None, "a task on images comes with images"
     if batch.task == "classification":
         assert batch.labels is not None
-        return {"classification": cross_entropy(model.classify(batch.images, batch.padding), batch.labels)}
+        logits = model.classify(batch.images, batch.padding)
+        return {"classification": part * cross_entropy(logits.float(), batch.labels)}
     prompt = prompt_of(model, tokenizer, batch)
     if batch.task == "segmentation":
         assert batch.masks is not None
-        logits = model.segment(batch.images, batch.padding, prompt)
+        logits = model.segment(batch.images, batch.padding, prompt).float()
         masks = batch.masks[:, :1]
         return {
-            "dice": dice_loss(logits, masks, batch.padding),
-            "focal": focal_loss(logits, masks, batch.padding),
+            "dice": part * dice_loss(logits, masks, batch.padding),
+            "focal": part * focal_loss(logits, masks, batch.padding),
         }
-    return _detection(model, batch, prompt, seed, noise)
+    return _detection(model, batch, prompt, seed, noise, whole)
 
 
 def prompt_of(model: UniHema, tokenizer: T5Tokenizer, batch: Batch) -> Prompt | None:
@@ -59,33 +80,37 @@ def prompt_of(model: UniHema, tokenizer: T5Tokenizer, batch: Batch) -> Prompt | 
     return Prompt(ids.to(device), padding.to(device))
 
 
-def _text(model: UniHema, tokenizer: T5Tokenizer, batch: Batch) -> dict[str, Tensor]:
+def _text(model: UniHema, tokenizer: T5Tokenizer, batch: Batch, whole: Whole) -> dict[str, Tensor]:
     prompt = prompt_of(model, tokenizer, batch)
     assert batch.answers is not None and prompt is not None
     answers = target_ids(tokenizer, batch.answers, model.config.text.max_length).to(prompt.ids.device)
+    part = (answers >= 0).sum() / whole.words  # the loss is a mean over words
     if batch.images is None:  # stage 2
-        return {"text": model.text_loss(prompt, answers)}
+        return {"text": part * model.text_loss(prompt, answers)}
     assert batch.padding is not None
-    return {"text": model.answer_loss(batch.images, batch.padding, prompt, answers)}
+    return {"text": part * model.answer_loss(batch.images, batch.padding, prompt, answers)}
 
 
-def _detection(model: UniHema, batch: Batch, prompt: Prompt | None, seed: int, with_noise: bool) -> dict[str, Tensor]:
+def _detection(
+    model: UniHema, batch: Batch, prompt: Prompt | None, seed: int, with_noise: bool, whole: Whole
+) -> dict[str, Tensor]:
     """Decoder layers, the encoder's proposals, denoising, and morphology."""
     assert batch.images is not None and batch.padding is not None
     assert batch.boxes is not None and batch.box_labels is not None and batch.box_attributes is not None
-    noise = model.disturb(batch.box_labels, batch.boxes, batch.sample_ids, seed) if with_noise else None
+    noise = model.disturb(batch.box_labels, batch.boxes, batch.sample_ids, seed, whole.most) if with_noise else None
     found = model.detect(batch.images, batch.padding, prompt, noise)
-    objects = max(1.0, float(sum(map(len, batch.box_labels))))
+    objects = max(1.0, float(whole.objects))
     terms: dict[str, Tensor] = {}
     for layer in range(len(found.labels)):
-        labels, boxes = found.labels[layer, :, found.noisy :], found.boxes[layer, :, found.noisy :]
+        labels, boxes = found.labels[layer, :, found.noisy :].float(), found.boxes[layer, :, found.noisy :]
         pairs = _pairs(labels, boxes, batch)
         _add(terms, "", _set(labels, boxes, batch, pairs, objects))
-        morphology = found.morphology[layer, :, found.noisy :]
+        morphology = found.morphology[layer, :, found.noisy :].float()
         _add(terms, "", {"morphology": _morphology(morphology, batch, pairs) / objects})
     proposals = found.selection
-    pairs = _pairs(proposals.logits, proposals.boxes, batch)
-    _add(terms, "encoder_", _set(proposals.logits, proposals.boxes, batch, pairs, objects))
+    labels = proposals.logits.float()
+    pairs = _pairs(labels, proposals.boxes, batch)
+    _add(terms, "encoder_", _set(labels, proposals.boxes, batch, pairs, objects))
     if noise is not None:
         _add(terms, "noise_", _denoising(found, noise, batch, objects))
     return terms
@@ -117,7 +142,7 @@ def _denoising(found: Found, noise: DenoisingQueries, batch: Batch, objects: flo
         pairs.append((slots, noise.target[slots]))
     terms: dict[str, Tensor] = {}
     for layer in range(len(found.labels)):
-        labels, boxes = found.labels[layer, :, : found.noisy], found.boxes[layer, :, : found.noisy]
+        labels, boxes = found.labels[layer, :, : found.noisy].float(), found.boxes[layer, :, : found.noisy]
         labels = labels.masked_fill(noise.absent[..., None], -torch.inf).clamp(min=-50)  # empty slots cost nothing
         _add(terms, "", _set(labels, boxes, batch, pairs, objects * noise.groups))
     return terms
