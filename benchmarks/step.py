@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import hemadata
@@ -73,6 +72,7 @@ class Ours:
         self.batch = batch
 
     def __call__(self) -> Tensor:
+        """The loss."""
         terms = step_loss(self.model, self.tokenizer, self.batch, noise=False)
         return torch.stack(list(terms.values())).sum()
 
@@ -118,6 +118,7 @@ class Peer:
         ]
 
     def __call__(self) -> Tensor:
+        """The loss."""
         return self.model(pixel_values=self.images, pixel_mask=self.seen, labels=self.labels).loss
 
 
@@ -129,6 +130,7 @@ class _Maps(nn.Module):
         self.backbone = backbone
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Three maps."""
         return self.backbone.body(images)
 
 

@@ -66,7 +66,7 @@ def after(out: Path, stage: int) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """As torchrun gives each rank: more round otherwise, and once in a while two tokens that score alike change places."""
+    """As torchrun gives each rank: more round otherwise, and now and then two tokens that score alike change places."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -80,6 +80,10 @@ def train(
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Compute inner values again in the backward pass: less memory.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do one step with the largest images, tell what it takes, write nothing.")
+    ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Tell where the time of steps 4 to 8 goes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train one stage. Run it again after a stop and it goes on, to the same weights."""
@@ -103,8 +107,22 @@ def train(
         precision=precision,
         accumulate=accumulate,
         checkpointing=checkpointing,
+        profile=profile,
         stop_after=stop_after,
     )
+    if dry_run:
+        from dataclasses import asdict
+
+        from hemamodel.train.rehearse import rehearse
+
+        found = rehearse(call, complain if as_json else say)
+        if as_json:
+            emit(asdict(found))
+        else:
+            say(f"One step of {found.steps:,}: {found.seconds:.1f} s, at most {found.bytes / 1e9:.2f} GB in tensors "
+                f"({found.weights / 1e9:.2f} GB of it the model), loss {sum(found.terms.values()):.4g}.")  # fmt: skip
+            say("Less memory: --accumulate 2, --checkpointing. Nothing was written.")
+        return
     with training_line(quiet=as_json) as progress:
         run = train(call, complain if as_json else say, progress)
     if as_json:

@@ -23,6 +23,7 @@ from hemamodel.train.checkpoint import load_weights
 from hemamodel.train.freeze import set_trainable
 from hemamodel.train.loop import Machine, Progress, fit
 from hemamodel.train.parallel import World, world
+from hemamodel.train.profile import profiled
 from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
 from hemamodel.train.settings import RunSettings, choose
 
@@ -55,6 +56,7 @@ class Call:
         precision: fp32 or bf16; None: bf16 on a GPU, fp32 on the CPU.
         accumulate: do each step in so many parts.
         checkpointing: compute inner values again instead of keeping them.
+        profile: watch a few steps and tell where their time goes.
         stop_after: stop after so many steps, to be gone on with.
     """
 
@@ -75,6 +77,7 @@ class Call:
     precision: Literal["fp32", "bf16"] | None = None
     accumulate: int = 1
     checkpointing: bool = False
+    profile: bool = False
     stop_after: int | None = None
 
 
@@ -93,26 +96,29 @@ def train(call: Call, say: Say = lambda line: None, progress: Progress | None = 
     with hemadata.open(call.corpus) as corpus:
         say = say if ranks.first else lambda line: None
         machine = Machine(device, ranks, call.workers, call.accumulate, call.checkpointing)
-        parent = _parent(call, corpus, say)
-        settings = _settings(call, corpus, parent, device)
+        parent = parent_of(call, corpus, say)
+        settings = settings_of(call, corpus, parent, device)
         run = _run(call, settings, ranks, say)
         datasets = stage_datasets(corpus, settings.stage, call.overfit)
-        _check_heads(settings, datasets)
+        check_heads(settings, datasets)
         _tell_data(settings, datasets, say)
         with _locked(run) if ranks.first else nullcontext():
-            tokenizer = _tokenizer(run, parent, corpus)
-            model = _model(settings, parent, len(tokenizer), say)
+            tokenizer = tokenizer_of(settings, parent, corpus, run.text)
+            model = model_of(settings, parent, len(tokenizer), say)
             if ranks.first:
                 _keep_text(run, model, tokenizer)
             _tell_groups(model, settings, say)
             counts = ", ".join(f"{task} {len(each):,}" for task, each in datasets.items())
             stage = settings.stage
             say(f"{run.path}: stage {stage.stage} ({stage.title}) on {counts} samples of corpus {corpus.corpus_id}.")
-            fit(run, model, tokenizer, datasets, machine=machine, stop_after=call.stop_after, progress=progress)
+            watched = call.profile and ranks.first
+            with profiled(run.path / "profile", device, say, progress) if watched else nullcontext(progress) as after:
+                fit(run, model, tokenizer, datasets, machine=machine, stop_after=call.stop_after, progress=after)
     return run
 
 
-def _settings(call: Call, corpus: "Corpus", parent: Run | None, device: torch.device) -> RunSettings:
+def settings_of(call: Call, corpus: "Corpus", parent: Run | None, device: torch.device) -> RunSettings:
+    """Everything that decides the weights of the run that a call asks for."""
     config, stage = choose(
         call.stage, call.preset, call.variant, call.assignments, parent.settings.model if parent else None
     )
@@ -169,7 +175,8 @@ def load_run(path: Path) -> tuple[Run, UniHema, T5Tokenizer]:
     return run, model.eval(), tokenizer
 
 
-def _check_heads(settings: RunSettings, datasets: Mapping[str, CorpusDataset]) -> None:
+def check_heads(settings: RunSettings, datasets: Mapping[str, CorpusDataset]) -> None:
+    """Each head has as many outputs as its view has classes, or a ConfigError."""
     for task in ("classification", "detection"):
         built = getattr(settings.model.classes, task)
         if task in datasets and datasets[task].classes != built:
@@ -180,7 +187,8 @@ def _check_heads(settings: RunSettings, datasets: Mapping[str, CorpusDataset]) -
             )
 
 
-def _parent(call: Call, corpus: "Corpus", say: Say) -> Run | None:
+def parent_of(call: Call, corpus: "Corpus", say: Say) -> Run | None:
+    """The run whose weights are the start; None: from scratch or from pretrained parts."""
     if call.init_from is not None:
         parent = read_run(call.init_from)
         if not parent.complete:
@@ -197,7 +205,8 @@ def _parent(call: Call, corpus: "Corpus", say: Say) -> Run | None:
     return found.parent
 
 
-def _model(settings: RunSettings, parent: Run | None, vocabulary: int, say: Say) -> UniHema:
+def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Say) -> UniHema:
+    """The model with the weights that the run starts from."""
     torch.manual_seed(settings.seed)
     config = settings.model
     if parent is not None:
@@ -214,15 +223,15 @@ def _model(settings: RunSettings, parent: Run | None, vocabulary: int, say: Say)
     return build_model(config, vocabulary)
 
 
-def _tokenizer(run: Run, parent: Run | None, corpus: "Corpus") -> T5Tokenizer:
+def tokenizer_of(settings: RunSettings, parent: Run | None, corpus: "Corpus", own: Path | None = None) -> T5Tokenizer:
     """The run's own, its parent's, that of the pretrained text branch, or one of the words of the corpus."""
-    if run.text.is_dir():
-        return load_tokenizer(run.text)
+    if own is not None and own.is_dir():
+        return load_tokenizer(own)
     if parent is not None:
         return load_tokenizer(parent.text)
-    if (weights := run.settings.model.text.weights) is not None:
+    if (weights := settings.model.text.weights) is not None:
         return load_tokenizer(weights)
-    return word_tokenizer(_texts(corpus), run.settings.model.text.words)
+    return word_tokenizer(_texts(corpus), settings.model.text.words)
 
 
 def _keep_text(run: Run, model: UniHema, tokenizer: T5Tokenizer) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler import record_function
 from torch.nn.functional import cross_entropy
 from transformers import T5Tokenizer
 
@@ -118,7 +119,8 @@ def _detection(
 
 def _pairs(labels: Tensor, boxes: Tensor, batch: Batch) -> Pairs:
     assert batch.boxes is not None and batch.box_labels is not None
-    return [match(*each) for each in zip(labels, boxes, batch.box_labels, batch.boxes, strict=True)]
+    with record_function("match"):
+        return [match(*each) for each in zip(labels, boxes, batch.box_labels, batch.boxes, strict=True)]
 
 
 def _set(labels: Tensor, boxes: Tensor, batch: Batch, pairs: Pairs, objects: float) -> dict[str, Tensor]:

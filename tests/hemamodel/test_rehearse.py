@@ -1,0 +1,141 @@
+"""What a step takes, told before and while it is done; and a run that is killed, whenever that is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hemamodel.cli import app
+from hemamodel.train.memory import peak
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
+CELLS = (
+    "data.train={classification: {raabin: 1}}",
+    "tasks.classification.image.sizes=[64]",
+    "batch_size=4",
+    "epochs=2",
+)
+# Two tasks with dropout, and text beside images.
+BOTH = (
+    "data.train={vqa: {wbcatt-vqa: 1}, mlm: {leukemiaattri-mlm: 1}}",
+    "data.held_out=[]",
+    *(f"tasks.{task}.image.sizes=[64]" for task in ("vqa", "mlm")),
+    "tasks.vqa.share=1",
+    "batch_size=4",
+    "epochs=3",
+    "dropout=0.3",
+)
+
+
+def arguments(corpus: Path, out: Path, stage: int, changes: tuple[str, ...], *more: str) -> list[str]:
+    given = [part for change in (*SMALL, *changes) for part in ("--set", change)]
+    where = ["--preset", "tiny", "--corpus", str(corpus), "--out", str(out), "--device", "cpu"]
+    return ["train", "--stage", str(stage), *where, "--workers", "0", *given, *more]
+
+
+def test_peak_counts_what_is_alive_together() -> None:
+    megabyte = torch.zeros(2**18)
+    with peak(torch.device("cpu")) as found:
+        weight = torch.nn.Parameter(megabyte)
+        x = weight
+        for _ in range(4):
+            x = (x * 1.0).exp()  # each exponential is kept for the backward pass, the product is not
+        x.sum().backward()
+    assert 5 * 2**20 <= found.bytes <= 8 * 2**20
+    with peak(torch.device("cpu")) as found:
+        for _ in range(50):
+            torch.zeros(2**18)
+    assert found.bytes <= 2 * 2**20, "what is gone does not count"
+
+
+def test_dry_run_tells_and_writes_nothing(phantom_corpus: Path, tmp_path: Path) -> None:
+    def rehearsed(*more: str) -> dict[str, float]:
+        done = CliRunner().invoke(
+            app, arguments(phantom_corpus, tmp_path / "runs", 1, CELLS, "--dry-run", "--json", *more)
+        )
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    whole = rehearsed()
+    assert whole["bytes"] > 2 * whole["weights"] > 0 and whole["steps"] > 1 and whole["seconds"] > 0
+    larger = rehearsed("--set", "tasks.classification.image.sizes=[64,128]")
+    assert larger["bytes"] > 2 * whole["bytes"], "the largest size counts"
+    assert (
+        rehearsed("--accumulate", "4", "--set", "tasks.classification.image.sizes=[128]")["bytes"] < larger["bytes"] / 2
+    )
+    again = rehearsed("--checkpointing", "--set", "tasks.classification.image.sizes=[128]")
+    assert again["bytes"] < larger["bytes"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_profile_tells_phases_and_keeps_a_trace(phantom_corpus: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, arguments(phantom_corpus, tmp_path, 1, CELLS, "--profile", "--overfit", "16"))
+    assert done.exit_code == 0, done.output
+    for phase in ("data", "forward", "backward", "optimiser"):
+        assert f"  {phase} " in done.stdout
+    trace = json.loads((tmp_path / "stage1-tiny-001" / "profile" / "trace.json").read_text())
+    assert {"forward", "backward"} <= {event["name"] for event in trace["traceEvents"] if "name" in event}
+
+
+def test_tensorboard_reads_what_the_log_holds(phantom_corpus: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for stop in (("--stop-after", "3"), ()):
+        done = CliRunner().invoke(app, arguments(phantom_corpus, tmp_path, 1, CELLS, "--overfit", "20", *stop))
+        assert done.exit_code == 0, done.output
+    board = EventAccumulator(str(tmp_path / "stage1-tiny-001" / "tensorboard")).Reload()
+    lines = [json.loads(line) for line in (tmp_path / "stage1-tiny-001" / "log.jsonl").read_text().splitlines()]
+    assert {"loss", "lr", "memory_gb", "samples_per_second"} <= set(board.Tags()["scalars"])
+    assert [event.step for event in board.Scalars("loss")] == [line["step"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from hemadata.build import Options, build
+
+    out = tmp_path_factory.mktemp("texts") / "corpus"
+    assert not [r.error for r in build(["wbcatt-vqa", "leukemiaattri-mlm"], out, out, Options(phantom=10)) if r.error]
+    return out
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(texts: Path, tmp_path: Path) -> None:
+    """kill -9 three times, two tasks, dropout, two workers: every tensor as in a run in one go."""
+    command = [sys.executable, "-m", "hemamodel.cli", *arguments(texts, tmp_path / "killed", 6, BOTH, "--workers", "2")]
+    run = tmp_path / "killed" / "stage6-tiny-001"
+    for wanted in (1, 2, 3):  # checkpoints: one at the end of each epoch
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if _epochs(run) >= wanted:
+                break
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for out in ("killed", "straight"):
+        done = CliRunner().invoke(app, arguments(texts, tmp_path / out, 6, BOTH))
+        assert done.exit_code == 0, done.output
+    one, other = (load_file(tmp_path / out / "stage6-tiny-001" / "model.safetensors") for out in ("killed", "straight"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not list((tmp_path / "killed").glob("stage6-tiny-002"))
+
+
+def _epochs(run: Path) -> int:
+    """Checkpoints that the run has reached, by the steps of its record."""
+    try:
+        about = json.loads((run / "run.json").read_text())
+    except (OSError, ValueError):
+        return 0
+    return (
+        3
+        if about["status"] == "complete"
+        else int(about["step"] // max(1, about["steps"] // 3))
+        if about["steps"]
+        else 0
+    )
