@@ -18,6 +18,7 @@ from hemadata.ontology.views import View
 __all__ = ["FILES", "Attribute", "Node", "Ontology", "View", "Vocabulary", "files", "load"]
 
 FILES = ("cells.toml", "views.toml", "morphology.toml")
+NODES = "nodes:"  # a view made on the spot
 
 
 class Ontology(Tree):
@@ -65,10 +66,24 @@ class Ontology(Tree):
             raise FormatError(f"The ontology lacks the key {error}. Compare with the files of this release.") from error
 
     def view(self, name: str) -> View:
-        """The view of that name; UsageError where there is none."""
+        """The view of that name; UsageError where there is none.
+
+        `nodes:basophil,monocyte` is a view made on the spot: these nodes, numbered in this order, without roll-up.
+        """
+        if name.startswith(NODES):
+            return self._view_of(name.removeprefix(NODES).split(","))
         if name not in self._views:
             raise UsageError(f"No view is called {name!r}{nearest(name, self._views)}")
         return self._views[name]
+
+    def _view_of(self, nodes: list[str]) -> View:
+        if unknown := [node for node in nodes if node not in self.names]:
+            raise UsageError(f"{NODES}... names {unknown[0]!r}, which is no node{nearest(unknown[0], self.names)}")
+        if len(set(nodes)) < len(nodes):
+            raise UsageError(f"{NODES}{','.join(nodes)}: a node stands there twice.")
+        classes = [{"id": number, "name": node.replace("_", " "), "nodes": [node]} for number, node in enumerate(nodes)]
+        table = {"rule": "these nodes alone", "roll_up": False, "classes": classes}
+        return View(NODES + ",".join(nodes), table, self)
 
     def morphology(self, name: str) -> Vocabulary:
         """The attribute vocabulary of that name; UsageError where there is none."""

@@ -22,13 +22,27 @@ def save_weights(model: nn.Module, path: Path) -> None:
     _write({name: tensor.detach().contiguous() for name, tensor in _tensors(model).items()}, path)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    return _read(path)
+
+
+def load_weights(model: nn.Module, path: Path, stored: Mapping[str, Tensor] | None = None) -> None:
     """Read all tensors of a model.
+
+    Args:
+        model: changed in place.
+        path: file, for the message too.
+        stored: its tensors, where they have been read and changed already.
 
     Raises:
         WeightsError: the file is damaged, or names or shapes are not those of the model.
     """
-    stored, wanted = _read(path), _tensors(model)
+    stored, wanted = _read(path) if stored is None else stored, _tensors(model)
     odd = [
         f"{name}: {'missing' if name not in stored else f'{list(stored[name].shape)} instead of {list(tensor.shape)}'}"
         for name, tensor in wanted.items()

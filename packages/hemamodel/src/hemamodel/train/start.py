@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import hemadata
 import torch
+from hemadata.ontology import load as ontology
+from torch import Tensor
 from transformers import T5Tokenizer
 
 from hemamodel.data import CorpusDataset
@@ -19,13 +21,14 @@ from hemamodel.errors import ConfigError, UsageError
 from hemamodel.model.tokenizer import load_tokenizer, word_tokenizer
 from hemamodel.model.unihema import UniHema, build_model, build_shell
 from hemamodel.stages import load
-from hemamodel.train.checkpoint import load_weights
+from hemamodel.train.checkpoint import load_weights, read_weights
 from hemamodel.train.freeze import set_trainable
 from hemamodel.train.loop import Machine, Progress, fit
 from hemamodel.train.parallel import World, world
 from hemamodel.train.profile import profiled
 from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
 from hemamodel.train.settings import RunSettings, choose
+from hemamodel.train.swap import swapped
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
@@ -211,7 +214,7 @@ def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Sa
     config = settings.model
     if parent is not None:
         model = build_shell(config, parent.text)
-        load_weights(model, parent.weights)
+        load_weights(model, parent.weights, _with_new_heads(settings, parent, model, say))
         return model
     given = {"backbone": config.backbone.weights, "text": config.text.weights}
     named = [f"{part} from {weights}" for part, weights in given.items() if weights]
@@ -221,6 +224,22 @@ def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Sa
     if named:
         say(f"Pretrained: {', '.join(named)}.")
     return build_model(config, vocabulary)
+
+
+def _with_new_heads(settings: RunSettings, parent: Run, model: UniHema, say: Say) -> dict[str, Tensor]:
+    """The parent's weights, with heads for other classes where the views differ."""
+    stored, tree = read_weights(parent.weights), ontology()
+    for task, default in VIEWS.items():
+        views = (each.stage.data.views.get(task) for each in (parent.settings, settings))  # type: ignore[call-overload]
+        before, after = (tree.view(name or default) for name in views)
+        if task not in settings.stage.data.views or before.name == after.name:
+            continue
+        if parent.settings.model.classes != settings.model.classes or before.members != after.members:
+            stored, kept = swapped(stored, model, task, before, after)
+            new = [name for name in after.classes if name not in kept]
+            say(f"Head of {task}: {len(before.classes)} classes become {len(after.classes)}. Kept by name: "
+                f"{', '.join(kept) or 'none'}. New: {', '.join(new) or 'none'}.")  # fmt: skip
+    return stored
 
 
 def tokenizer_of(settings: RunSettings, parent: Run | None, corpus: "Corpus", own: Path | None = None) -> T5Tokenizer:

@@ -1,0 +1,5 @@
+"""`python -m hemamodel.cli`."""
+
+from hemamodel.cli import main
+
+main()

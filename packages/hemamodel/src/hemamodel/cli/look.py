@@ -1,0 +1,91 @@
+"""Commands that look: evaluate, info."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from hemadata.console import emit, progress_bar, say
+
+from hemamodel.cli.options import CorpusFolder, Device, Json, Preset, Settings, Variant, Workers, processes
+
+VOCABULARY = 32128  # of FLAN-T5: the count of a text branch from scratch depends on its tokenizer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=EVALUATE)(evaluate)
+    app.command(epilog=INFO)(info)
+
+
+EVALUATE = (
+    "Examples:\n\n"
+    "    hemamodel evaluate runs/stage5-tiny-001\n\n"
+    "    hemamodel evaluate runs/stage1-base-001 --source acevedo --json"
+)
+INFO = (
+    "Examples:\n\n"
+    "    hemamodel info --preset tiny\n\n"
+    "    hemamodel info --variant released --set cmf.image=encoder --json"
+)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    corpus: CorpusFolder = Path("corpus"),
+    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Rows that are scored.")] = "test",
+    task: Annotated[list[str] | None, typer.Option(help="Default: the tasks of the run's stage.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Default: the sources that it trained on.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images at once; no score depends on it.", min=1)] = 8,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many images of each task.", min=1)] = None,
+    workers: Workers = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Scores of a run on a split of the corpus."""
+    from hemamodel.evaluate.run import evaluate
+    from hemamodel.evaluate.tell import table
+
+    with progress_bar("samples", quiet=as_json) as progress:
+        found = evaluate(
+            run,
+            corpus,
+            split=split,
+            tasks=task or (),
+            sources=source or (),
+            batch_size=batch_size,
+            workers=processes(workers),
+            device=device,
+            limit=limit,
+            told=progress,
+        )
+    if as_json:
+        emit(found)
+    else:
+        say(table(found))
+
+
+def info(
+    preset: Preset = "base",
+    variant: Variant = "paper",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Parameters of the model, group by group, and the stages that train each group."""
+    import torch
+
+    from hemamodel.config import load_preset
+    from hemamodel.model.unihema import build_model, count_parameters
+    from hemamodel.stages import STAGES, load
+
+    config = load_preset(preset, [f"variant={variant}", *(settings or [])])
+    with torch.device("meta"):  # counted, never allocated
+        model = build_model(config, VOCABULARY)
+    groups = count_parameters(model.groups())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if as_json:
+        emit({"variant": variant, "preset": preset, "trainable_parameters": trainable, "groups": groups})
+        return
+    for name, count in groups.items():
+        stages = " ".join(str(stage) for stage in STAGES if name in load(stage).trainable)
+        say(f"{name:14} {count:>12,}   stages {stages}")
+    say(f"{'all':14} {sum(groups.values()):>12,}   {trainable:,} trainable   ({variant}, {preset})")
