@@ -194,10 +194,10 @@ def _train(call: "Call", dry_run: bool, as_json: bool) -> None:
 
 
 def _register() -> None:
-    from hemamodel.cli import look, use
+    from hemamodel.cli import look, publish, use
 
-    look.register(app)
-    use.register(app)
+    for part in (look, use, publish):
+        part.register(app)
 
 
 _register()

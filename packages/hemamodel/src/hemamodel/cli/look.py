@@ -82,10 +82,19 @@ def info(
         model = build_model(config, VOCABULARY)
     groups = count_parameters(model.groups())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    file = {}
+    if variant == "released" and preset == "base" and not settings:
+        from hemamodel.convert import IGNORED
+
+        ignored = sum(IGNORED.values())
+        file = {"file": trainable + ignored, "used": trainable, "ignored": ignored}
     if as_json:
-        emit({"variant": variant, "preset": preset, "trainable_parameters": trainable, "groups": groups})
+        emit({"variant": variant, "preset": preset, "trainable_parameters": trainable, "groups": groups}
+             | ({"checkpoint": file} if file else {}))  # fmt: skip
         return
     for name, count in groups.items():
         stages = " ".join(str(stage) for stage in STAGES if name in load(stage).trainable)
         say(f"{name:14} {count:>12,}   stages {stages}")
     say(f"{'all':14} {sum(groups.values()):>12,}   {trainable:,} trainable   ({variant}, {preset})")
+    if file:
+        say(f"Listed by the authors: {file['file']:,} = {file['used']:,} used + {file['ignored']:,} that nothing uses.")
