@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 
+import numpy as np
 import pytest
 from hemadata.errors import DefectError
 from hemadata.formats.drawn_boxes import find
@@ -99,6 +100,13 @@ def test_rectangles_that_run_out_of_the_picture(drawing: tuple[list[Corners], in
         [(40, 40, 120, 120), (40 + 83, 60, 200, 160)],  # side by side
         [(40, 40, 120, 120), (80, 40, 160, 170)],  # upper sides on one line
         [(20, 20, 80, 80), (60, 60, 130, 130), (110, 20, 180, 100), (150, 80, 220, 200)],  # a chain
+        [(40, 40, 120, 100), (40, 99, 120, 170)],  # one on the other, a line in common
+        [(40, 40, 120, 100), (120, 40, 210, 100)],  # the same, side by side
+        [(40, 40, 120, 120), (40, 80, 120, 160)],  # overlapping between the same two lines
+        [(40, 40, 140, 120), (90, 40, 190, 120)],  # the same, side by side
+        [(40, 40, 120, 90), (40, 130, 120, 200)],  # apart between the same two lines
+        [(40, 40, 120, 90), (40, 95, 120, 160)],  # a narrow gap between them
+        [(40, -10, 120, 100), (40, 99, 120, 170)],  # one of two runs out of the picture
         [(-20, 50, 60, 120), (250, -20, 400, 60), (-10, 180, 50, 300)],  # over a side, over corners
         [(0, 50, 60, 120), (100, 0, 160, 60), (260, 100, 319, 180), (200, 190, 250, 239)],  # along the border
     ],
@@ -119,6 +127,52 @@ def test_an_open_outline_is_no_box_and_is_told() -> None:
     found = find(field(0), with_boxes(copy, [(160, 60, 220, 120)], 3))
     check(found.boxes, [(160, 60, 220, 120)])
     assert len(found.stray) == 2
+
+
+def test_two_bars_between_two_lines_are_read_and_told() -> None:
+    found = find(field(1), with_boxes(field(1), [(40, 40, 120, 120), (40, 80, 120, 160)], 2))
+    assert len(found.boxes) == 2
+    assert [(s.x0, s.y0, s.x1, s.y1) for s in found.unsure] == [pytest.approx((40, 40, 121, 161), abs=2)]
+    assert found.stray == ()
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [(40, 40, 120, 80), (40, 80, 120, 120), (40, 120, 120, 160), (40, 160, 120, 200)],  # a ladder
+        [(40, 40, 100, 100), (100, 40, 160, 100), (40, 100, 100, 160), (100, 100, 160, 160)],  # panes of a window
+    ],
+)
+def test_what_can_be_read_in_several_ways_is_told_and_not_guessed(boxes: list[Corners]) -> None:
+    other = (200, 60, 270, 130)
+    found = find(field(1), with_boxes(field(1), [*boxes, other], 2))
+    check(found.boxes, [other])
+    assert len(found.stray) >= 4
+
+
+def slanted(box: Corners, degrees: float, width: int) -> Image.Image:
+    """A rectangle turned around its centre."""
+    copy, turn = field(1).copy(), np.deg2rad(degrees)
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    corners = [(a - x, b - y) for a, b in ((box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3]))]
+    cos, sin = np.cos(turn), np.sin(turn)
+    turned = [(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners]
+    ImageDraw.Draw(copy).line([*turned, *turned[:2]], fill=(0, 0, 0), width=width, joint="curve")
+    return copy
+
+
+@pytest.mark.parametrize("width", [2, 4, 7])
+@pytest.mark.parametrize("degrees", [-2, 1, 4, 8, 20, 45])
+def test_slanted_strokes_are_read_roughly_or_told(degrees: float, width: int) -> None:
+    box, other = (40, 60, 130, 140), (200, 60, 270, 130)
+    found = find(field(1), with_boxes(slanted(box, degrees, width), [other], width))
+    assert any(place == pytest.approx(visible(other), abs=3) for place in found.boxes)
+    near = [place for place in found.boxes if place[0] < 150]
+    assert near or found.stray, "lost without a word"
+    assert all(
+        place == pytest.approx(visible(box), abs=2 + 2 * width + 60 * abs(np.sin(np.deg2rad(degrees))))
+        for place in near
+    )
 
 
 def test_filled_blots_and_letters_are_no_boxes() -> None:

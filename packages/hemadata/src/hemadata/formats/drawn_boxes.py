@@ -5,8 +5,8 @@ are a rectangle; where strokes cross without ending, rectangles overlap. Rectang
 side or on two that meet.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from hemadata.errors import DefectError
-from hemadata.formats.strokes import Bits, Stroke, stroke_width, strokes
+from hemadata.formats.masks import boxes_of
+from hemadata.formats.sides import Four, Side, boxes_of_ladder
+from hemadata.formats.strokes import SHORTEST, Bits, Stroke, stroke_width, strokes
 from hemadata.geometry import XYWH
 
 Grey = npt.NDArray[np.uint8]
@@ -24,6 +26,7 @@ DARK = 80  # where the clean picture is as dark, ink cannot be told
 OTHER_PICTURE = 25  # median difference of two pictures that are not the same
 MISSING_ENDS = 2  # of at most eight: strokes of two rectangles may lie on one line
 NEW = 0.3  # share of its outline that no other rectangle has explained
+LONG = 6  # stroke widths: ink that reaches so far is told where it makes no rectangle
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,13 @@ class Drawn:
 
     Args:
         boxes: x, y, w, h of the outer borders, left to right.
-        stray: longest side of each stroke that belongs to no rectangle, and its place.
+        stray: bounds of strokes and other ink that belong to no rectangle.
+        unsure: bounds of outlines with bars between two sides, read as two boxes, though others would look the same.
     """
 
     boxes: tuple[XYWH, ...]
     stray: tuple[Stroke, ...]
+    unsure: tuple[Stroke, ...] = ()
 
 
 def find(clean: Image.Image, drawn: Image.Image) -> Drawn:
@@ -60,9 +65,28 @@ def find(clean: Image.Image, drawn: Image.Image) -> Drawn:
     after = drawn.convert("L").resize(clean.size, Image.Resampling.BILINEAR) if drawn.size != clean.size else drawn
     ink, faint, unknown = _ink(before, after.convert("L"))
     width = stroke_width(ink)
-    lying = strokes(ink, faint, unknown, width)
-    standing = [stroke.turned() for stroke in strokes(ink.T, faint.T, unknown.T, width)]
-    return _rectangles(lying, standing, clean.size, width)
+    plane = ink | faint
+    rows = [Side.of(s, plane, s) for s in strokes(ink, faint, unknown, width)]
+    columns = [Side.of(s, plane.T, s.turned()) for s in strokes(ink.T, faint.T, unknown.T, width)]
+    found = _rectangles(rows, columns, clean.size, width)
+    return replace(found, stray=(*found.stray, *_left_over(ink, found, width)))
+
+
+def _left_over(ink: Bits, found: Drawn, width: float) -> list[Stroke]:
+    """Bounds of ink that is long, of no box, and not told as a stroke: slanted lines, round ones, arrows, blots."""
+    rest, slack = ink.copy(), round(width) + 3
+    for x, y, w, h in found.boxes:
+        x0, y0, x1, y1 = round(x), round(y), round(x + w), round(y + h)
+        whole = np.s_[max(0, y0 - slack) : y1 + slack, max(0, x0 - slack) : x1 + slack]
+        inside = np.s_[y0 + 2 * slack : max(0, y1 - 2 * slack), x0 + 2 * slack : max(0, x1 - 2 * slack)]
+        kept = rest[inside].copy()
+        rest[whole] = False
+        rest[inside] = kept
+    for stroke in found.stray:
+        rest[max(0, stroke.y0 - slack) : stroke.y1 + slack, max(0, stroke.x0 - slack) : stroke.x1 + slack] = False
+    least = max(LONG * width, 2 * SHORTEST)
+    places = [tuple(map(int, place)) for place in boxes_of(rest, round(least))]
+    return [Stroke(x, y, x + w, y + h) for x, y, w, h in places if max(w, h) > least]
 
 
 def _ink(before: Image.Image, after: Image.Image) -> tuple[Bits, Bits, Bits]:
@@ -78,69 +102,69 @@ def _ink(before: Image.Image, after: Image.Image) -> tuple[Bits, Bits, Bits]:
     return ink, faint, ~ink & (copy <= DARK)
 
 
-@dataclass(slots=True)
-class _Side:
-    """A stroke as a side of rectangles: where it lies, from where to where, and how much of it is explained."""
-
-    stroke: Stroke | None  # None: the border of the picture
-    at: tuple[float, float]  # across the stroke
-    ends: tuple[float, float]
-    explained: Bits = field(default_factory=lambda: np.zeros(0, bool))
-
-    def meets(self, other: "_Side", slack: float) -> bool:
-        """Whether this stroke and one across it touch."""
-        one = self.ends[0] - slack <= other.at[1] and other.at[0] <= self.ends[1] + slack
-        two = other.ends[0] - slack <= self.at[1] and self.at[0] <= other.ends[1] + slack
-        return one and two
-
-    def ends_at(self, other: "_Side", end: int, slack: float) -> bool:
-        """Whether this stroke begins (0) or ends (1) at one across it; a border does nowhere."""
-        if self.stroke is None:
-            return False
-        return abs(self.ends[end] - other.at[end]) <= slack
-
-    def new(self, start: float, stop: float) -> tuple[float, float]:
-        """Length between two places, and how much of it is not explained yet."""
-        if self.stroke is None:
-            return 0.0, 0.0
-        part = self.explained[max(0, int(start - self.ends[0])) : max(0, int(stop - self.ends[0]))]
-        return float(part.size), float(part.size - part.sum())
-
-    def explain(self, start: float, stop: float) -> None:
-        """Take the part between two places."""
-        self.explained[max(0, int(start - self.ends[0])) : max(0, int(np.ceil(stop - self.ends[0])))] = True
-
-
-Four = tuple[_Side, _Side, _Side, _Side]  # top, bottom, left, right
-
-
-def _rectangles(lying: Sequence[Stroke], standing: Sequence[Stroke], size: tuple[int, int], width: float) -> Drawn:
+def _rectangles(rows: list[Side], columns: list[Side], size: tuple[int, int], width: float) -> Drawn:
     slack = width + 3
-    rows = [_Side(s, (s.y0, s.y1), (s.x0, s.x1), np.zeros(s.x1 - s.x0, bool)) for s in lying]
-    columns = [_Side(s, (s.x0, s.x1), (s.y0, s.y1), np.zeros(s.y1 - s.y0, bool)) for s in standing]
-    borders = [[_Side(None, (at, at), (0, along)) for at in (0, across)] for across, along in (size[::-1], size)]
+    borders = [[Side(None, (at, at), (0, along)) for at in (0, across)] for across, along in (size[::-1], size)]
     found = sorted(
         (candidate for candidate in _candidates(rows + borders[0], columns + borders[1], slack, 3 * width)),
         key=lambda candidate: candidate[:3],
     )
     boxes: list[XYWH] = []
-    for missing, _, _, (top, bottom, left, right) in found:
-        x0, x1, y0, y1 = left.at[0], right.at[1], top.at[0], bottom.at[1]
-        lengths = [side.new(x0, x1) for side in (top, bottom)] + [side.new(y0, y1) for side in (left, right)]
+    unread: list[Four] = []
+    unsure: list[Stroke] = []
+    for missing, _, _, four in found:
+        lengths = [side.new(*span) for side, span in _spans(four)]
         whole, new = (sum(length[n] for length in lengths) for n in (0, 1))
-        if missing > MISSING_ENDS or new < NEW * whole:
+        if missing > MISSING_ENDS or new < NEW * whole or any(_is_within(four, other) for other in unread):
             continue
-        for side in (top, bottom):
-            side.explain(x0 - slack, x1 + slack)
-        for side in (left, right):
-            side.explain(y0 - slack, y1 + slack)
-        boxes.append(_box((top, bottom, left, right), slack))
-    stray = [s for s in (*rows, *columns) if s.stroke and s.explained.mean() < 0.5 and s.explained.size > 6 * width]
-    return Drawn(tuple(sorted(boxes)), tuple(side.stroke for side in stray if side.stroke))
+        if (parts := boxes_of_ladder(four, rows, columns, width)) is None:
+            unread.append(four)
+            continue
+        if _is_unsure(parts):
+            (_, y1), (x0, _), (y0, _), (_, x1) = four[1].at, four[2].at, four[0].at, four[3].at
+            unsure.append(Stroke(int(x0), int(y0), int(x1), int(y1)))
+        for part in parts:
+            for side, (start, stop) in _spans(part):
+                side.explain(start - slack, stop + slack)
+            box = _box(part, slack)
+            if not any(_are_alike(box, other, slack) for other in boxes):  # traced twice
+                boxes.append(box)
+    stray = [s for s in (*rows, *columns) if s.explained.mean() < 0.5 and s.explained.size > LONG * width]
+    return Drawn(tuple(sorted(boxes)), tuple(side.stroke for side in stray if side.stroke), tuple(unsure))
+
+
+def _spans(four: Four) -> list[tuple[Side, tuple[float, float]]]:
+    """The sides of a rectangle, and the part of each that it takes."""
+    top, bottom, left, right = four
+    across, down = (left.at[0], right.at[1]), (top.at[0], bottom.at[1])
+    return [(top, across), (bottom, across), (left, down), (right, down)]
+
+
+def _is_unsure(parts: list[Four]) -> bool:
+    """Whether two boxes between common lines could be others: they overlap, or one is less than half of the other."""
+    if len(parts) == 1:
+        return False
+    one, two = ((b.at[1] - t.at[0], r.at[1] - x.at[0]) for t, b, x, r in parts)
+    overlap = parts[0][1].at[0] > parts[1][0].at[1] and parts[0][3].at[0] > parts[1][2].at[1]
+    return overlap or not 0.5 < (one[0] * one[1]) / (two[0] * two[1]) < 2
+
+
+def _are_alike(one: XYWH, two: XYWH, slack: float) -> bool:
+    return all(
+        abs(a - b) <= slack and abs(a + c - b - d) <= slack
+        for a, b, c, d in zip(one[:2], two[:2], one[2:], two[2:], strict=True)
+    )
+
+
+def _is_within(four: Four, other: Four) -> bool:
+    """Whether a rectangle lies in another and shares a side with it."""
+    inside = all(a.at[0] >= b.at[0] for a, b in zip(four[::2], other[::2], strict=True))
+    inside &= all(a.at[1] <= b.at[1] for a, b in zip(four[1::2], other[1::2], strict=True))
+    return inside and any(a is b for a, b in zip(four, other, strict=True))
 
 
 def _candidates(
-    rows: list[_Side], columns: list[_Side], slack: float, least: float
+    rows: list[Side], columns: list[Side], slack: float, least: float
 ) -> Iterator[tuple[int, int, float, Four]]:
     """Rectangles of touching strokes: ends that do not fit, sides beyond the picture, length of the outline, sides."""
     across = [[column for column in columns if row.meets(column, slack)] for row in rows]
@@ -169,7 +193,7 @@ def _box(four: Four, slack: float) -> XYWH:
     return x0, y0, x1 - x0, y1 - y0
 
 
-def _edge(side: _Side, end: int, across: tuple[_Side, _Side], slack: float) -> float:
+def _edge(side: Side, end: int, across: tuple[Side, Side], slack: float) -> float:
     places = [other.ends[end] for other in across if other.ends_at(side, end, slack)]
     # Ends are blurred: they count where the side is thicker than a stroke, because it is of two rectangles.
     return float(np.median([*places, side.at[end]]) if len(places) == 2 else side.at[end])

@@ -39,12 +39,23 @@ def load(ref: Ref) -> Sample:
     clean = ImageOps.exif_transpose(decode(open_picture(data)))
     copy = decode(open_picture(ref.mask.read(), "unreadable_annotation"), "unreadable_annotation")
     found = drawn_boxes.find(clean, ImageOps.exif_transpose(copy))
-    stray = [f"{stroke.x0}, {stroke.y0} to {stroke.x1}, {stroke.y1}" for stroke in found.stray]
-    told = f"{len(stray)} black strokes make no rectangle, the first at {stray[0]}" if stray else ""
+    problems = [("incomplete_annotation", text) for text in _told(found)]
     if not found.boxes:
-        raise DefectError("missing_annotation", told or "no box found: the labelled copy has no black rectangle")
+        nothing = "no box found: the labelled copy has no black rectangle"
+        raise DefectError("missing_annotation", "; ".join([text for _, text in problems] or [nothing]))
     boxes = Boxes.of(Box(box, WORD) for box in found.boxes)
-    return Sample(data, objects=boxes, problems=(("incomplete_annotation", told),) if stray else ())
+    return Sample(data, objects=boxes, problems=tuple(problems))
+
+
+def _told(found: drawn_boxes.Drawn) -> Iterator[str]:
+    """What could not be read of a labelled copy, or not with certainty."""
+    for strokes, text in (
+        (found.stray, "black strokes that make no rectangle"),
+        (found.unsure, "outlines with bars inside, read as two boxes, though others would look the same"),
+    ):
+        if strokes:
+            first = strokes[0]
+            yield f"{len(strokes)} {text}, the first at {first.x0}, {first.y0} to {first.x1}, {first.y1}"
 
 
 def draw(out: Path, n: int, seed: int) -> None:
