@@ -134,7 +134,9 @@ def test_bccd_re_issue_of_roboflow(form: str, tmp_path: Path) -> None:
         else:
             put(top / f"{name}.jpg", jpeg_bytes(PLAIN))
         if form == "voc":
-            put(top / f"{name}.xml", voc.page(f"{name}.jpg", (64, 48), [("Platelets", (17, 13, 48, 36))]))
+            put(
+                top / f"{name}.xml", voc.page(f"{name}.jpg", (64, 48), [("Platelets", (17, 13, 49, 37))])
+            )  # as it writes them
         if form == "coco":
             names = [{"id": 0, "name": "cells"}, {"id": 1, "name": "Platelets"}]
             box = {"id": 0, "image_id": 0, "category_id": 1, "bbox": [16, 12, 32, 24]}

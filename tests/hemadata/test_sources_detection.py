@@ -410,7 +410,7 @@ def export(form: str, top: Path) -> None:
             put(top / "data.yaml", f"train: ../train/images\nnc: 2\nnames: ['{WORD}', 'leishman_parasite']\n")
             put(top / split / "labels" / f"{PHOTO}{split}.txt", "0 0.2525 0.4 0.305 0.4")
         elif form == "voc":
-            put(top / split / f"{PHOTO}{split}.xml", voc_page(voc_object(WORD, 11, 21, 40.5, 60)))
+            put(top / split / f"{PHOTO}{split}.xml", voc_page(voc_object(WORD, 11, 21, 41.5, 61)))
         elif form == "csv":
             line = f"{name},100,100,Concentrated-Leishman parasite,10,20,40.5,60"
             put(top / split / "_annotations.csv", f"filename,width,height,class,xmin,ymin,xmax,ymax\n{line}\n")

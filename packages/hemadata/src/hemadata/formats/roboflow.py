@@ -38,7 +38,7 @@ def read(tree: RawTree, problem: Problem) -> Found:
     if any(name.lower().endswith(".xml") for name in tree.files):
         images = {name.rpartition(".")[0]: file for name, file in tree.files.items() if _is_picture(name)}
         xml = {name.rpartition(".")[0]: file for name, file in tree.files.items() if name.lower().endswith(".xml")}
-        read_xml = matched(images, xml, lambda page: voc.objects(page.text()), problem)
+        read_xml = matched(images, xml, _voc, problem)
         return ((_split(key), image, boxes) for key, image, boxes in read_xml)
     if pages := _named(tree, "_annotations.csv"):
         return _by_page(tree, pages, _table, problem, is_whole=False)
@@ -96,6 +96,16 @@ def _coco(page: RawFile) -> dict[str, Boxes]:
         )
         for picture in coco.read(page)
     }
+
+
+def _voc(page: RawFile) -> Boxes:
+    """Both corners are counted from 1 and the far one lies behind the box: sides are plain differences.
+
+    So it is in a project exported as VOC, COCO and YOLO: [596, 807, 92, 92] is written 597, 808, 689, 900.
+    """
+    boxes = voc.objects(page.text(), first=0)
+    boxes.numbers = array("d", [n for x, y, w, h in boxes.frames() for n in (x - 1, y - 1, w, h)])
+    return boxes
 
 
 def _table(page: RawFile) -> dict[str, Boxes]:

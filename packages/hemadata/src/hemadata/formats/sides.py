@@ -33,7 +33,7 @@ class Side:
     @classmethod
     def of(cls, lying: Stroke, ink: Bits, stroke: Stroke) -> "Side":
         """Of a stroke that lies in a plane of ink [H, W]; `stroke` is the same in the picture, which may be turned."""
-        inked = ink[lying.y0 : lying.y1, lying.x0 : lying.x1].any(axis=0)
+        inked: Bits = np.any(ink[lying.y0 : lying.y1, lying.x0 : lying.x1], axis=0)
         return cls(stroke, (lying.y0, lying.y1), (lying.x0, lying.x1), inked, np.zeros(inked.size, bool))
 
     def meets(self, other: "Side", slack: float) -> bool:
@@ -87,10 +87,10 @@ def boxes_of_ladder(four: Four, rows: Sequence[Side], columns: Sequence[Side], w
         return None
     if lying:
         parts = _parts(lying, (top, bottom), (left, right), width)
-        return parts and [(low, high, left, right) for low, high in parts]
+        return None if parts is None else [(low, high, left, right) for low, high in parts]
     if standing:
         parts = _parts(standing, (left, right), (top, bottom), width)
-        return parts and [(top, bottom, low, high) for low, high in parts]
+        return None if parts is None else [(top, bottom, low, high) for low, high in parts]
     return [four]
 
 
