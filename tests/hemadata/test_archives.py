@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hemadata.build import Options, build
 from hemadata.errors import LayoutError
 from hemadata.formats.archives import MAX_MEMBER, Member
 from hemadata.formats.rawtree import RawTree
+from hemadata.formats.spool import Limits, Spool
 
 PACKED = ("stored.zip", "deflated.zip", "plain.tar")
 
@@ -118,6 +120,42 @@ def test_archive_inside_an_archive_is_named_with_what_to_do(tmp_path: Path) -> N
         made.writestr("PBC_8_DA.zip", b"PK")
     (told,) = RawTree.scan(tmp_path / "raw").left_out
     assert told[0] == "rv-pbs.zip/PBC_8_DA.zip" and "unpack that one by hand" in told[1]
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    return out.getvalue()
+
+
+def test_archive_inside_an_archive_is_read_by_a_build(tmp_path: Path) -> None:
+    """As figshare packs all files of an article: the crops of two sources in two zips in a zip."""
+    sources.get("rv-pbs").draw(tmp_path / "drawn", 10, 0)
+    sources.get("pbc-8-da").draw(tmp_path / "drawn", 8, 0)
+    top, outer = tmp_path / "drawn" / "rv-pbs", tmp_path / "raw" / "rv-pbs" / "23804523-v2.zip"
+    outer.parent.mkdir(parents=True)
+    inner = {
+        f"{folder}.zip": zip_of(
+            {p.relative_to(top).as_posix(): p.read_bytes() for p in sorted((top / folder).rglob("*.jpg"))}
+        )
+        for folder in ("classification_data", "PBC_8_DA")
+    }
+    outer.write_bytes(zip_of(inner))
+    found = build(["rv-pbs", "pbc-8-da"], tmp_path / "raw", tmp_path / "corpus", Options(check="header"))
+    assert [(result.error, result.images, result.quarantine) for result in found] == [(None, 10, []), (None, 8, [])]
+    assert not list(tmp_path.glob("corpus/.building/*spool*"))
+    outer.write_bytes(zip_of(inner | {"PBC_8_DA.zip": inner["PBC_8_DA.zip"][:2000]}))
+    (broken,) = build(["pbc-8-da"], tmp_path / "raw", tmp_path / "other", Options(check="header"))
+    assert "cut or damaged" in str(broken.error)
+
+
+def test_archives_inside_an_archive_are_bounded(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "x.zip").write_bytes(zip_of({f"{n}.zip": zip_of({f"{n}": bytes(5000)}) for n in range(3)}))
+    with pytest.raises(LayoutError, match=r"bytes with 1\.zip; at most 8,000"):
+        RawTree.scan(tmp_path / "raw", Spool(tmp_path / "spool", limits=Limits(size=8000)))
 
 
 def test_junk_inside_an_archive_is_recognised(tmp_path: Path) -> None:

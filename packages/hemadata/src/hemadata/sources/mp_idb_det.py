@@ -73,8 +73,14 @@ def read_table(table: RawFile) -> dict[str, list[Box]]:
     """Slide and number -> boxes. The header says xmin, xmax, ymin, ymax; the numbers are x, y, width, height.
 
     Raises:
-        FormatError: a row has no numbers, or all rows fit the header: then a release has mended header or numbers.
+        FormatError: another header, a row without numbers, or all rows fit the header: then a release has mended it.
     """
+    header = next(iter(table.text().splitlines()), "")
+    if [cell.strip() for cell in header.lower().split(",")] != HEADER.split(","):
+        raise FormatError(
+            f"{table.name}, line 1: expected {HEADER}, found {header[:120]!r}. The known release holds x, y, width, "
+            "height under that header. If the file was mended, change read_table() in sources/mp_idb_det.py."
+        )
     boxes: dict[str, list[Box]] = defaultdict(list)
     fitting, rows = 0, 0
     for rows, (name, word, *cells) in enumerate(read_csv(table, columns=6), start=1):

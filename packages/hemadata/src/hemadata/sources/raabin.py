@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemadata.errors import LayoutError
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -18,7 +17,7 @@ def index(raw: Raw) -> Iterator[Ref]:
     """One reference per crop, in folder order; groups are films."""
     present = [part for part in SPLITS if raw.own.has_folder(part)]
     if not present:
-        raise LayoutError(f"{raw.own.root}: expected the folders Train, TestA and TestB with class folders in them.")
+        raise raw.unlike("the folders Train, TestA and TestB with class folders in them")
     for part in present:
         tree = raw.own.find(part).below(part)
         for name, image in tree.files.items():

@@ -20,6 +20,8 @@ CLASSES = {
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per crop; the group is the photograph. The companion set in the same download is left alone."""
     tree = under(raw.own, TOP) or without(raw.own, COMPANION)
+    if any(name.rpartition("/")[2].lower() == "annotations.xml" for name in tree.files):
+        raise raw.unlike(f"crops in {TOP}/<class>; the photographs with annotations.xml are another release")
     for crop in crops(tree, raw.facts.name, CLASSES, raw.problem):
         yield Ref(f"{crop.label}/{crop.inside}", crop.image, label_raw=crop.label, group=_photograph(crop.image.stem))
 

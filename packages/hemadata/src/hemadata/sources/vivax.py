@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from hemadata.errors import FormatError
 from hemadata.formats.boxes import Boxes
+from hemadata.formats.paired import is_picture
 from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import Smear, jpeg_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref
@@ -30,24 +31,26 @@ WORDS = {
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per record; the group is the field's UUID, which the mask set of the same pictures shares."""
     tree, named = raw.own.find("training.json"), set()
+    images = {file.stem: file for file in tree.each("images/*") if is_picture(file)}  # UUIDs
     for name, split in PAGES.items():
         page = tree.file(name)
         for number, record in enumerate(_records(page), start=1):
             try:
                 path = str(record["image"]["pathname"]).lstrip("/")
+                stem = path.rpartition("/")[2].rpartition(".")[0]
                 boxes = _boxes(record["objects"])
             except (KeyError, TypeError, ValueError) as error:
                 detail = f"not a record with image and objects ({type(error).__name__}: {error})"
                 raw.problem(page, f"record {number}", "unreadable_annotation", detail)
                 continue
-            named.add(path)
-            if image := tree.get(path):
-                yield Ref(image.stem, image, objects=boxes, group=image.stem, split_upstream=split, split_paper=split)
+            named.add(stem)
+            if image := images.get(stem):
+                yield Ref(stem, image, objects=boxes, group=stem, split_upstream=split, split_paper=split)
             else:
                 raw.problem(page, path, "missing_image", f"no {path}")
-    for path, file in tree.files.items():
-        if path.startswith("images/") and path not in named:
-            raw.problem(file, file.stem, "missing_annotation", f"neither {' nor '.join(PAGES)} names it")
+    for stem, file in images.items():
+        if stem not in named:
+            raw.problem(file, stem, "missing_annotation", f"neither {' nor '.join(PAGES)} names it")
 
 
 def _records(page: RawFile) -> list[dict[str, Any]]:

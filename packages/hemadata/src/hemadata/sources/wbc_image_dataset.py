@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hemadata.formats.paired import pairs
 from hemadata.formats.tables import read_csv
 from hemadata.phantom import Smear, bmp_bytes, png_bytes
 from hemadata.sources.base import Raw, Ref
@@ -20,23 +21,18 @@ def index(raw: Raw) -> Iterator[Ref]:
     tree = raw.own.find("Dataset 1")
     for number in (1, 2):
         # The header's second column is called "class label" in one table and "class" in the other.
-        images = list(tree.each(f"Dataset {number}/*.bmp"))
+        images, masks = (
+            {file.stem: file for file in tree.each(f"Dataset {number}/*.{ending}")} for ending in ("bmp", "png")
+        )
         table = f"Class Labels of Dataset {number}.csv"
         rows = read_csv(tree.file(table), columns=2) if images or table in tree.files else ()
         codes = {row[0].lstrip("0"): row[1] for row in rows}
-        for image in images:
-            mask = tree.get(f"Dataset {number}/{image.stem}.png")
-            if mask is None:
-                raw.problem(image, image.stem, "missing_annotation", f"no mask {image.stem}.png beside it")
-                continue
-            key = f"dataset-{number}/{image.stem}"
-            label, group = codes.pop(image.stem.lstrip("0"), None), TWIN.get(key, key)
+        for stem, image, mask in pairs(images, masks, raw.problem):
+            key = f"dataset-{number}/{stem}"
+            label, group = codes.get(stem.lstrip("0")), TWIN.get(key, key)
             yield Ref(key, image, mask=mask, label_raw=label, group=group, split_paper=PAPER.get(number))
-        for left in codes:
+        for left in sorted(codes.keys() - {stem.lstrip("0") for stem in images}):
             raw.problem(table, left, "missing_image", f"no image {left} in Dataset {number}")
-        for mask in tree.each(f"Dataset {number}/*.png"):
-            if tree.get(f"Dataset {number}/{mask.stem}.bmp") is None:
-                raw.problem(mask, mask.stem, "missing_image", f"no image {mask.stem}.bmp beside it")
 
 
 def draw(out: Path, n: int, seed: int) -> None:
