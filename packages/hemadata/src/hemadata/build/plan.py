@@ -2,7 +2,7 @@
 
 import json
 import marshal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -13,7 +13,7 @@ import xxhash
 from hemadata import schema
 from hemadata.errors import HemaError, LayoutError, UnknownLabelError
 from hemadata.formats.rawtree import RawFile
-from hemadata.quarantine import Quarantined
+from hemadata.quarantine import REASONS, Quarantined
 from hemadata.sources.base import Raw, Ref, Source
 
 UNIT_BYTES = 256 << 20
@@ -68,7 +68,7 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
     try:
         refs = list(islice(source.index(raw), limit))
     except LayoutError as error:
-        raise LayoutError(" ".join([str(error), *_advice(raw)])) from error
+        raise LayoutError(" ".join([str(error), *_where_to_change(source, error), *_advice(raw)])) from error
     _refuse_doubles(source, refs)
     _refuse_unknown_labels(source, refs)
     for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
@@ -78,7 +78,7 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
             raw.problem(name, "", "left_out", why)
     if not refs:
         found = f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
-        raise HemaError(" ".join([found, *_advice(raw)]))
+        raise HemaError(" ".join([found, *_most_common(raw.problems), *_advice(raw)]))
     buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
     hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
     for ref in refs:
@@ -90,6 +90,22 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
 
 def _advice(raw: Raw) -> list[str]:
     return [advice for tree in raw.trees.values() if (advice := tree.advice())]
+
+
+def _where_to_change(source: Source, error: LayoutError) -> list[str]:
+    """The place of the reader, for a message that names none."""
+    if source.is_foreign or any(f" {folder}/" in str(error) for folder in ("sources", "formats")):
+        return []
+    return [f"If a release has another layout, change index() in sources/{source.name.replace('-', '_')}.py."]
+
+
+def _most_common(problems: list[Quarantined]) -> list[str]:
+    """What befell most files, with the first of them."""
+    counts = Counter(problem.reason for problem in problems if problem.severity != "ignored")
+    for reason, count in counts.most_common(1):
+        first = next(problem for problem in problems if problem.reason == reason)
+        return [f"{count:,} times {REASONS[reason][1]}, first {first.file}: {first.detail}."]
+    return []
 
 
 def hash_of(sample_id: str) -> int:

@@ -160,9 +160,10 @@ def _entries(page: RawFile) -> Iterator[Entry]:
         whole = json.loads(page.text())
         split = split_of(page)
         if isinstance(whole, dict) and isinstance(whole.get("annotations"), list):
-            names = {image["id"]: _last(image["file_name"]) for image in whole.get("images") or []}
+            # Numbers become text when files are merged: 12 and "12" are one picture.
+            names = {str(image["id"]): _last(image["file_name"]) for image in whole.get("images") or []}
             for place, words in enumerate(whole["annotations"], start=1):
-                picture = names.get(words.get("image_id"))
+                picture = names.get(str(words.get("image_id")))
                 if picture is None and words.get("file_name"):
                     picture = _last(words["file_name"])
                 yield Entry(page, split, picture, str(words.get("id", place)), words)

@@ -1,6 +1,7 @@
 """Parasite Detection: a Roboflow project in whatever export the user chose."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -10,15 +11,21 @@ from hemadata.formats import roboflow, yolo
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample
 
+PAPER = {"train": 225, "test": 40}  # an export that is cut so has the paper's split
 WORDS = {"leishmania_clump": "concentrated_leishman_parasite", "leishmania": "leishman_parasite"}
 
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture; augmented copies of a photograph are one group."""
-    for split, image, boxes in roboflow.read(raw.own, raw.problem):
+    found = list(roboflow.read(raw.own, raw.problem))
+    count = Counter(split for split, _, _ in found)
+    is_paper = all(count[split] == images for split, images in PAPER.items())
+    for split, image, boxes in found:
         photograph = roboflow.source_photograph(image.stem)
         key = f"{split}/{image.stem}" if split else image.stem
-        yield Ref(key, image, objects=boxes, group=photograph, split_upstream=split)
+        yield Ref(
+            key, image, objects=boxes, group=photograph, split_upstream=split, split_paper=split if is_paper else None
+        )
 
 
 def load(ref: Ref) -> Sample:

@@ -11,4 +11,4 @@ __all__ = ["draw", "index"]
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per field; the group is the number that it shares with BCCD. The masks are not needed."""
     for image in raw.own.find(IMAGES).below(IMAGES).each("*.jpg"):
-        yield Ref(image.stem, image, group=image.stem)
+        yield Ref(image.stem, image, group=image.stem, split_paper="train")  # the paper trains on all
