@@ -12,7 +12,6 @@ from hemadata.build import Options, build
 from hemadata.errors import LayoutError
 from hemadata.formats.archives import MAX_MEMBER, Member
 from hemadata.formats.rawtree import RawTree
-from hemadata.formats.spool import Limits, Spool
 
 PACKED = ("stored.zip", "deflated.zip", "plain.tar")
 
@@ -149,13 +148,6 @@ def test_archive_inside_an_archive_is_read_by_a_build(tmp_path: Path) -> None:
     outer.write_bytes(zip_of(inner | {"PBC_8_DA.zip": inner["PBC_8_DA.zip"][:2000]}))
     (broken,) = build(["pbc-8-da"], tmp_path / "raw", tmp_path / "other", Options(check="header"))
     assert "cut or damaged" in str(broken.error)
-
-
-def test_archives_inside_an_archive_are_bounded(tmp_path: Path) -> None:
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "x.zip").write_bytes(zip_of({f"{n}.zip": zip_of({f"{n}": bytes(5000)}) for n in range(3)}))
-    with pytest.raises(LayoutError, match=r"bytes with 1\.zip; at most 8,000"):
-        RawTree.scan(tmp_path / "raw", Spool(tmp_path / "spool", limits=Limits(size=8000)))
 
 
 def test_junk_inside_an_archive_is_recognised(tmp_path: Path) -> None:

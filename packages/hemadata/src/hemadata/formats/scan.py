@@ -14,7 +14,7 @@ MAX_DEPTH = 3  # archives within archives: a chain without end is a bomb
 NOT_UNPACKED = "not unpacked"
 NO_TOOL = f"{NOT_UNPACKED}: install {' or '.join(streams.TOOLS)}, or unpack it by hand where it lies"
 NO_SPOOL = f"{NOT_UNPACKED}: it can only be read from the front, which a build does; or unpack it by hand where it lies"
-NESTED = f"{NOT_UNPACKED}: it lies in another archive, which a build unpacks; or unpack that one by hand where it lies"
+NESTED = f"{NOT_UNPACKED}: it lies in another archive; unpack that one by hand where it lies"
 
 
 @dataclass(slots=True)
@@ -101,10 +101,7 @@ class Scan:
                 else:
                     self.packed.append((member, name))
                     if last.lower().endswith((*archives.IN_PLACE, *streams.ENDINGS)):
-                        if self.spool is None:
-                            self.left_out.append((f"{name}/{member.name.removeprefix(prefix)}", NESTED))
-                        else:
-                            self._archive(self.spool.keep(member), member.name, depth + 1)
+                        self.left_out.append((f"{name}/{member.name.removeprefix(prefix)}", NESTED))
         elif not streams.can_read(path):
             self.left_out.append((name, NO_TOOL))
         elif self.spool is None:

@@ -14,11 +14,9 @@ from pathlib import Path
 
 import xxhash
 
-from hemadata.atomic import write_bytes
 from hemadata.errors import HemaError, LayoutError
 from hemadata.formats import streams
 from hemadata.formats.archives import inside
-from hemadata.formats.rawfile import RawFile
 
 Tell = Callable[[str], None]
 RECORD = "record.json"
@@ -68,7 +66,6 @@ class Spool:
     tell: Tell = lambda line: None
     limits: Limits = Limits()
     _promised: dict[Path, str] = field(default_factory=dict)
-    _kept: dict[Path, int] = field(default_factory=dict)
 
     def place(self, archive: str) -> Path:
         """Folder of an archive, there or not."""
@@ -111,34 +108,6 @@ class Spool:
         unpacked = _whole(place)
         assert unpacked
         return unpacked
-
-    def keep(self, member: RawFile) -> str:
-        """Path of a copy of an archive that lies in another one, made now or by an earlier run.
-
-        Raises:
-            LayoutError: it is damaged, or what lies in the outer archive is beyond the limits.
-        """
-        outer = self.place(member.path)
-        last = member.name.rpartition("/")[2]
-        copy = outer.with_name(f"{outer.name}-{xxhash.xxh3_64_hexdigest(member.name.encode())}") / last
-        status = os.stat(member.path)  # noqa: PTH116
-        allowed = self.limits.of(status.st_size)
-        self._kept[outer] = self._kept.get(outer, 0) + member.size
-        if self._kept[outer] > allowed:
-            raise _too_much(member.path, f"{self._kept[outer]:,} bytes with {member.name}", f"{allowed:,}")
-        if not copy.is_file():
-            try:
-                data = member.read()
-            except OSError as error:
-                raise LayoutError(
-                    f"{member.path}: {member.name} in it cannot be read ({error.strerror}). Download the archive again."
-                ) from error
-            if member.size >= WORTH_TELLING:
-                self.tell(f"{member.name} ({_in_words(member.size)}) is copied into {self.folder} out of its archive.")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copy, data)
-            os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))  # the same in every run: it is part of the key
-        return str(copy)
 
     def remove(self) -> None:
         """Remove everything: the source is done."""
