@@ -69,9 +69,9 @@ class RawTree:
         return RawTree(self.root / folder, inside, junk, prefix, left_out, self.spool)
 
     def each(self, pattern: str) -> Iterator[RawFile]:
-        """Files whose relative name matches a pattern; `*` and `?` do not cross folders. In name order."""
+        """Files whose relative name matches a pattern, case aside; `*` and `?` do not cross folders. In name order."""
         wild = {"*": "[^/]*", "?": "[^/]"}
-        match = re.compile("".join(wild.get(char) or re.escape(char) for char in pattern)).fullmatch
+        match = re.compile("".join(wild.get(char) or re.escape(char) for char in pattern), re.IGNORECASE).fullmatch
         return (file for name, file in self.files.items() if match(name))
 
     def has_folder(self, folder: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hemadata.formats.masks import Foreground, Pixels, read_grey, to_mask
-from hemadata.formats.paired import pairs
+from hemadata.formats.paired import by_stem, pairs
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
 
@@ -22,8 +22,8 @@ def index(raw: Raw) -> Iterator[Ref]:
     """One reference per tile; groups are trips: a trip holds whole photographs, and about one patient."""
     if not all(raw.own.has_folder(folder) for folder in (IMAGES, MASKS)):
         raise raw.unlike(f'the folders "{IMAGES}" and "{MASKS}"')
-    images = {file.stem: file for file in raw.own.find(IMAGES).each(f"{IMAGES}/*.png")}
-    masks = {file.stem.removesuffix(SUFFIX): file for file in raw.own.find(MASKS).each(f"{MASKS}/*.png")}
+    images = by_stem(raw.own.find(IMAGES).each(f"{IMAGES}/*.png"))
+    masks = by_stem(raw.own.find(MASKS).each(f"{MASKS}/*.png"), SUFFIX)
     for stem, image, mask in pairs(images, masks, raw.problem):
         tile = raw.named(image, TILE, "Trip 017 Day 1 19-10-05 Image 14 add_1.png")
         yield Ref(stem, image, mask=mask, group=f"trip {tile['trip']}")
