@@ -1,6 +1,7 @@
 """Trees that a user may have and that are not quite the published ones: the same rows, or a clear word."""
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -13,11 +14,14 @@ import pytest
 from hemadata import sources
 from hemadata.build import Options, build
 from hemadata.build.plan import Plan, make_plan
-from hemadata.errors import LayoutError
-from hemadata.formats import voc
+from hemadata.errors import FormatError, LayoutError
+from hemadata.formats import voc, xlsx
+from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import jpeg_bytes, png_bytes
 from hemadata.sources import elsafty_rbc, erythrocytes_idb
 from hemadata.sources.base import Ref
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 GREY = Image.new("RGB", (64, 48), (230, 220, 235))
@@ -255,3 +259,112 @@ def test_leukemiaattri_parts_may_repeat_a_file_but_not_with_other_content(tmp_pa
     put(again, png_bytes(GREY.resize((10, 10))))
     with pytest.raises(LayoutError, match="two versions"):
         plan("leukemiaattri", tmp_path)
+
+
+# Malaria-Detection-2019: the table of life stages
+
+TILE = "Trip 017 Day 1 19-10-05 Image 14 add_1"
+
+
+def malaria_tile(root: Path, *objects: tuple[int, int, int, int]) -> Path:
+    """A tile whose mask shows some boxes; returns where its table belongs."""
+    cells = np.zeros((300, 400), np.uint8)
+    for x, y, w, h in objects:
+        cells[y : y + h, x : x + w] = 255
+    top = root / "malaria-detection-2019" / "malaria_segmentation"
+    put(top / "Giemsa stained images" / f"{TILE}.png", png_bytes(Image.new("RGB", (400, 300), (230, 220, 235))))
+    put(top / "Ground truth images" / f"{TILE}_GT.png", png_bytes(Image.fromarray(cells)))
+    return top / "LifeStages.xlsx"
+
+
+def test_malaria_detection_stages_go_to_the_nearest_component(tmp_path: Path) -> None:
+    table = malaria_tile(tmp_path, (10, 10, 20, 20), (40, 10, 20, 20), (300, 200, 30, 30))
+    rows = [("R", 49.5, 20), ("LR-ET", 22, 18), ("DEBRIS", 200, 100), ("Gam", 26, 20)]
+    xlsx.write(table, [("imageName", "stage", "center_x", "center_y"), *((f"{TILE}.png", *row) for row in rows)])
+    (result,) = build(["malaria-detection-2019"], tmp_path, tmp_path / "corpus", Options(jobs=1))
+    assert result.error is None
+    with hemadata.open(tmp_path / "corpus") as corpus:
+        (row,) = corpus.rows("segmentation")
+    assert [(o["label_raw"], o["label"], o["bbox"]) for o in row["objects"]] == [
+        ("LR-ET", "plasmodium_ring", [10, 10, 20, 20]),
+        ("R", "plasmodium_ring", [40, 10, 20, 20]),
+        (None, None, [300, 200, 30, 30]),
+    ]
+    assert row["flags"] == ["boxes_from_mask"]
+    left_over = [(q.reason, q.detail.partition(":")[0]) for q in result.quarantine]
+    assert left_over == [("point_marks", "DEBRIS at (200.0, 100.0)"), ("point_marks", "Gam at (26.0, 20.0)")]
+
+
+def test_malaria_detection_without_its_table_has_masks_and_says_so(tmp_path: Path) -> None:
+    malaria_tile(tmp_path, (10, 10, 20, 20))
+    found = plan("malaria-detection-2019", tmp_path)
+    assert [(q.file, q.reason) for q in found.problems] == [("LifeStages.xlsx", "incomplete_annotation")]
+    (ref,) = found.refs
+    assert sources.get("malaria-detection-2019").load(ref).objects is None
+
+
+def test_malaria_detection_row_without_a_tile_is_reported(tmp_path: Path) -> None:
+    table = malaria_tile(tmp_path, (10, 10, 20, 20))
+    xlsx.write(table, [("imageName", "stage", "center_x", "center_y"), ("Trip 018 x.png", "R", 1, 2)])
+    assert [(q.record, q.reason) for q in plan("malaria-detection-2019", tmp_path).problems] == [
+        ("Trip 018 x", "missing_image")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("image", "stage")], "expected a sheet with the columns .*imageName.*; found image, stage"),
+        ([("imageName", "stage", "center_x", "center_y"), ("a.png", "R", "left", 2)], "row 2: the centre"),
+        ([], "found nothing"),
+    ],
+)
+def test_malaria_detection_table_that_cannot_be_used(rows: Any, told: str, tmp_path: Path) -> None:
+    xlsx.write(malaria_tile(tmp_path, (10, 10, 20, 20)), rows)
+    with pytest.raises(FormatError, match=told):
+        plan("malaria-detection-2019", tmp_path)
+
+
+# Spreadsheets
+
+
+def spreadsheet(path: Path, **parts: str) -> RawFile:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in parts.items():
+            packed.writestr(f"xl/{name.replace('__', '/')}.xml", text)
+    return RawFile(str(path), path.name)
+
+
+def test_spreadsheet_with_shared_texts_gaps_and_a_second_sheet(tmp_path: Path) -> None:
+    texts = "<sst><si><t>name</t></si><si><r><t>a</t></r><r><t>b </t></r></si><si><t>size</t></si></sst>"
+    rows = (
+        '<row><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>2</v></c></row><row/>'
+        '<row><c r="A2" t="s"><v>1</v></c><c r="B2"><v>9</v></c><c r="C2"><v>1.5</v></c></row>'
+        '<row><c r="C3"><v>2</v></c></row>'
+    )
+    sheets = {"worksheets__sheet1": "<worksheet/>", "worksheets__sheet2": f"<w><sheetData>{rows}</sheetData></w>"}
+    file = spreadsheet(tmp_path / "x.xlsx", sharedStrings=texts, **sheets)
+    assert list(xlsx.read_records(file, {"name", "size"})) == [
+        {"name": "ab", "size": "1.5"},
+        {"name": "", "size": "2"},
+    ]
+
+
+@given(st.lists(st.tuples(st.text("ab<&é \"'", max_size=5).map(str.strip), st.integers(-9, 9)), min_size=1, max_size=4))
+def test_spreadsheet_comes_back_as_it_was_written(rows: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.xlsx"
+        xlsx.write(path, [("word", "number"), *rows])
+        found = list(xlsx.read_records(RawFile(str(path), "x.xlsx"), {"word", "number"}))
+    assert found == [{"word": word, "number": str(number)} for word, number in rows]
+
+
+def test_spreadsheet_from_strangers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx, "MAX_PART", 1000)
+    bomb = spreadsheet(tmp_path / "a.xlsx", worksheets__sheet1="<w>" + " " * 2000 + "</w>")
+    entity = spreadsheet(tmp_path / "b.xlsx", worksheets__sheet1='<!DOCTYPE w [<!ENTITY a "b">]><w>&a;</w>')
+    index = spreadsheet(tmp_path / "c.xlsx", worksheets__sheet1='<w><row><c t="s"><v>7</v></c></row></w>')
+    put(tmp_path / "d.xlsx", "no zip")
+    for file in (bomb, entity, index, RawFile(str(tmp_path / "d.xlsx"), "d.xlsx")):
+        with pytest.raises(FormatError, match=file.name):
+            list(xlsx.read_records(file, {"name"}))

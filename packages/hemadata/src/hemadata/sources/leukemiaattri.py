@@ -127,9 +127,11 @@ def draw(out: Path, n: int, seed: int) -> None:
     categories = list(read_facts(Path(__file__).with_name("leukemiaattri.toml")).labels)[:14]  # in COCO's order
     smear = Smear(seed, (640, 640))
     for bare in BARE:
-        folder = out / "leukemiaattri" / "LeukemiaAttri_Dataset" / bare / "Images" / "train"
-        folder.mkdir(parents=True)
-        (folder / "1_1_100_ALL.png").write_bytes(png_bytes(Smear(seed, (64, 64)).field(0, {"red_blood_cell": 1}).image))
+        pictured = out / "leukemiaattri" / "LeukemiaAttri_Dataset" / bare / "Images" / "train"
+        pictured.mkdir(parents=True)
+        (pictured / "1_1_100_ALL.png").write_bytes(
+            png_bytes(Smear(seed, (64, 64)).field(0, {"red_blood_cell": 1}).image)
+        )
     for subset, folder, numbers in (("H_100X_C2", "Images", range(0, n, 2)), ("L_40X_C2", "images", range(1, n, 2))):
         pages: dict[str, dict[str, list[dict[str, object]]]] = {
             s: {"images": [], "annotations": []} for s in ("train", "test")
