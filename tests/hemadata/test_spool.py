@@ -438,3 +438,48 @@ def test_solid_7z_is_read_by_a_tool(tool: str, tmp_path: Path, monkeypatch: pyte
     archive.write_bytes(archive.read_bytes()[:100_000])
     with pytest.raises(LayoutError, match=r"x\.7z: the archive is cut or damaged"):
         unpacked(archive)
+
+
+# --- archives in archives that are read in place ----------------------------------------------------------------------
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(".zip", ".zip"), (".zip", ".tar.gz"), (".tar", ".zip")])
+def test_archive_inside_an_archive_gives_the_corpus_that_its_folder_gives(
+    outer: str, inner: str, drawn: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw" / "bccd"
+    raw.mkdir(parents=True)
+    packed = zip_of(content(drawn)) if inner == ".zip" else gzip.compress(tar_of(content(drawn)))
+    held = {f"BCCD{inner}": packed, "read me.txt": b"", "__MACOSX/._BCCD.zip": b"no zip"}
+    (raw / f"download{outer}").write_bytes(zip_of(held) if outer == ".zip" else tar_of(held))
+    assert rows(tmp_path / "raw", tmp_path / "a") == rows(drawn.parent, tmp_path / "b")
+    assert not (tmp_path / "a" / ".building").exists()
+    assert [(name, "by hand" in why) for name, why in RawTree.scan(raw).left_out] == [
+        (f"download{outer}/BCCD{inner}", True)
+    ]
+
+
+def test_zips_within_zips_without_end_are_refused(tmp_path: Path) -> None:
+    data = zip_of({"a.jpg": b"x"})
+    for _ in range(6):
+        data = zip_of({"more.zip": data})
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "bomb.zip").write_bytes(data)
+    with pytest.raises(LayoutError, match="archives within archives"):
+        RawTree.scan(tmp_path / "raw", Spool(tmp_path / "spool"))
+
+
+def test_bomb_inside_a_zip_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "outer.zip").write_bytes(zip_of({"inner.zip": bytes(5_000_000)}))
+    with pytest.raises(LayoutError, match="at most"):
+        RawTree.scan(tmp_path / "raw", Spool(tmp_path / "spool", limits=Limits(free=1_000_000)))
+    assert not (tmp_path / "spool").exists()

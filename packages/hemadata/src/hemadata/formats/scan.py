@@ -14,7 +14,7 @@ MAX_DEPTH = 3  # archives within archives: a chain without end is a bomb
 NOT_UNPACKED = "not unpacked"
 NO_TOOL = f"{NOT_UNPACKED}: install {' or '.join(streams.TOOLS)}, or unpack it by hand where it lies"
 NO_SPOOL = f"{NOT_UNPACKED}: it can only be read from the front, which a build does; or unpack it by hand where it lies"
-NESTED = f"{NOT_UNPACKED}: it lies in another archive; unpack that one by hand where it lies"
+NESTED = f"{NOT_UNPACKED}: it lies in another archive, which a build opens; or unpack that one by hand where it lies"
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Scan:
                         self.packed.append((file, archive))
                     else:
                         self.found.append(file)
-                    if name.lower().endswith((*archives.IN_PLACE, *streams.ENDINGS)):
+                    if streams.is_archive(name):
                         self._archive(entry.path, prefix + name, depth)
 
     def _archive(self, path: str, name: str, depth: int) -> None:
@@ -94,23 +94,33 @@ class Scan:
         if depth == MAX_DEPTH:
             raise LayoutError(f"{name}: archives within archives, {MAX_DEPTH} deep. Unpack them by hand.")
         if in_place:
+            nested: list[str] = []
             for member in archives.members(path, prefix, lambda inside, kind: self._leave_out(name, inside, kind)):
                 *folders, last = member.name.removeprefix(prefix).split("/")
                 if _is_junk(last, JUNK_FILES) or any(_is_junk(f, JUNK_FOLDERS) for f in folders):
                     self.junk.append(member)
                 else:
                     self.packed.append((member, name))
-                    if last.lower().endswith((*archives.IN_PLACE, *streams.ENDINGS)):
-                        self.left_out.append((f"{name}/{member.name.removeprefix(prefix)}", NESTED))
+                    if streams.is_archive(last):
+                        nested.append(member.name.removeprefix(prefix))
+            if nested and self.spool:
+                self._unpacked(path, prefix, name, depth)
+            else:
+                self.left_out += [(f"{name}/{member}", NESTED) for member in nested]
         elif not streams.can_read(path):
             self.left_out.append((name, NO_TOOL))
         elif self.spool is None:
             self.left_out.append((name, NO_SPOOL))
         else:
-            unpacked = self.spool.unpack(path)
-            for inside, kind in unpacked.left_out:
+            for inside, kind in self._unpacked(path, prefix, name, depth):
                 self._leave_out(name, inside, kind)
-            self.folder(str(unpacked.folder), prefix, name, depth=depth + 1)
+
+    def _unpacked(self, path: str, prefix: str, name: str, depth: int) -> list[tuple[str, str]]:
+        """List what the spool unpacks of an archive; returns what it left out."""
+        assert self.spool
+        unpacked = self.spool.unpack(path)
+        self.folder(str(unpacked.folder), prefix, name, depth=depth + 1)
+        return unpacked.left_out
 
     def _leave_out(self, archive: str, inside: str, kind: str) -> None:
         self.left_out.append((f"{archive}/{inside}", f"a {kind}, which no archive of pictures holds"))
