@@ -231,10 +231,10 @@ def test_check_tells_another_layout_and_unknown_labels_as_errors(run: Run, tmp_p
     some.write_text(some.read_text().replace("<name>RBC</name>", "<name>ABC</name>"))
     [told] = deviations("bccd", raw)["error", "layout"]
     assert "'ABC'" in told and "[labels]" in told
-    (raw / "bccd" / "BCCD").rename(raw / "bccd" / "CBC")
+    (raw / "bccd" / "BCCD" / "JPEGImages").rename(raw / "bccd" / "BCCD" / "Pictures")
     assert run("sources", "check", "bccd", "--raw", raw)[0] == 1
     [told] = deviations("bccd", raw)["error", "layout"]
-    assert "expected BCCD/JPEGImages" in told and "found CBC" in told
+    assert "expected BCCD/JPEGImages" in told and "found BCCD" in told
 
 
 def test_count_that_the_page_explains_is_a_note(tmp_path: Path) -> None:

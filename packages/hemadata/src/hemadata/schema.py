@@ -22,6 +22,7 @@ FLAGS = {
     "boxes_from_mask": "nobody published boxes of this image: they are the connected components of its published mask",
     "cell_crop": "the image is one annotated box of the field `source_file`, cut out and stored as lossless PNG; "
     "`sha256` is of that PNG",
+    "contradicting_label": "the source files the same picture under another label too; `ratings` has both",
     "called_bad": "the publisher marks the picture as bad",
     "crowd": "of an object: a box or run lengths around many objects that are not told apart (COCO's iscrowd)",
     "mask_snapped": "stray mask values were set to the nearest declared one, as the source's TOML declares",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from hemadata.build.plan import Plan, make_plan
 from hemadata.errors import HemaError, InputMissingError
 from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.ontology.normal import normalise
 from hemadata.sources.base import Raw, Source
 from hemadata.sources.facts import SourceFacts
 
@@ -112,7 +113,7 @@ def _compare_counts(plan: Plan, report: RawReport) -> None:
     labels = {ref.label_raw for ref in refs} | {
         label for ref in refs for label in (ref.objects.labels if ref.objects else ())
     }
-    report.classes = len(labels - {None})
+    report.classes = _classes(labels, plan.source)
     found = {"images": len(refs), "classes": report.classes}
     splits = Counter(ref.split_paper for ref in refs if ref.split_paper)
     found |= {"train": splits["train"], "test": splits["test"]} if splits else {}
@@ -130,6 +131,14 @@ def _compare_counts(plan: Plan, report: RawReport) -> None:
             report.add(
                 "note", name, where, f"{count:,} in the tree, {paper:,} in the paper: {note or 'no reason known'}"
             )
+
+
+def _classes(labels: set[str | None], source: Source) -> int:
+    """How many classes the words stand for: spellings of one meaning are one where the page counts them so."""
+    words, known = {label for label in labels if label is not None}, source.label_map()
+    due = source.facts.archive.classes or source.facts.published.classes
+    meanings = len({known.resolve(word).node for word in words})
+    return meanings if meanings == due else len({normalise(word) for word in words})
 
 
 def _compare_labels(plan: Plan, report: RawReport) -> None:

@@ -47,6 +47,11 @@ class Member(RawFile):
         self.at, self.packed, self.method, self.check = at, packed, method, check
         self._status = size, check
 
+    @property
+    def archive(self) -> str:
+        """Name without ending of the archive."""
+        return os.path.basename(self.path).rpartition(".")[0]  # noqa: PTH119
+
     def read(self) -> bytes:
         """The unpacked bytes.
 

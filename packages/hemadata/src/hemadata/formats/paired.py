@@ -82,6 +82,19 @@ def collected(files: Mapping[str, RawFile], pattern: re.Pattern[str]) -> dict[st
     return found
 
 
+def by_stem(files: Iterable[RawFile], suffix: str = "") -> dict[str, RawFile]:
+    """Files by name without folder, ending and, where it has it, suffix.
+
+    Raises:
+        LayoutError: a name comes twice: as .jpg and as .JPEG, say.
+    """
+    found: dict[str, RawFile] = {}
+    for file in files:
+        if (first := found.setdefault(file.stem.removesuffix(suffix), file)) is not file:
+            raise LayoutError(f"{first.name} and {file.name} are one file twice. Keep one of them.")
+    return found
+
+
 def loosely(
     images: Mapping[str, RawFile], pages: Mapping[str, RawFile], loose: Callable[[str], str]
 ) -> dict[str, RawFile]:

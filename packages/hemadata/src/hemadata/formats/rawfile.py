@@ -46,6 +46,11 @@ class RawFile:
         """File name without folder and last ending."""
         return self.name.rpartition("/")[2].rpartition(".")[0]
 
+    @property
+    def archive(self) -> str:
+        """Name without ending of the archive that is read in place; empty: the file lies on disk."""
+        return ""
+
     def read(self) -> bytes:
         """The bytes of the file."""
         file = os.open(self.path, os.O_RDONLY)  # half the cost of a file object, twice for every image of a build

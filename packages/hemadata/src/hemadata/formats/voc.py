@@ -34,7 +34,7 @@ def objects(page: str, first: int = 1) -> Boxes:
     unusual = "&" in page or "<!" in page or not page.count("<object") == page.count("</object") == len(found)
     if unusual or not page.rstrip().endswith("</annotation>"):
         return objects_by_parser(page, first)
-    return _boxes(found, first)
+    return boxes_of(found, first)
 
 
 def objects_by_parser(page: str, first: int = 1) -> Boxes:
@@ -45,11 +45,15 @@ def objects_by_parser(page: str, first: int = 1) -> Boxes:
         if name is None or frame is None:
             raise FormatError(f"object {len(found) + 1} has no {'name' if name is None else 'bndbox'}")
         found.append((name, *(frame.findtext(side) or "" for side in ("xmin", "ymin", "xmax", "ymax"))))
-    return _boxes(found, first)
+    return boxes_of(found, first)
 
 
-def _boxes(found: Iterable[tuple[str, ...]], first: int) -> Boxes:
-    """Name and corners as text -> boxes."""
+def boxes_of(found: Iterable[tuple[str, ...]], first: int) -> Boxes:
+    """Class word, xmin, ymin, xmax, ymax as text -> boxes.
+
+    Raises:
+        FormatError: a corner is no number.
+    """
     numbers: list[float] = []
     labels: list[str] = []
     for name, xmin, ymin, xmax, ymax in found:

@@ -48,7 +48,7 @@ def _plain(path: str) -> str:
 
 def _ratings(raw: Raw) -> dict[str, list[dict[str, Any]]]:
     """Name -> ratings of the table of raters; empty where it was not downloaded."""
-    tables = [f for table in TABLES for name, f in raw.own.files.items() if f"/{name}".endswith(f"/{table}")]
+    tables = [f for table in TABLES for name, f in raw.own.files.items() if f"/{name}".lower().endswith(f"/{table}")]
     labels, ratings = LabelMap(raw.facts.labels, raw.facts.name), {}
     for file in tables[:1]:
         for number, line in enumerate(filter(str.strip, file.text().splitlines()), start=1):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hemadata.errors import DefectError
 from hemadata.formats.masks import Foreground, Pixels, read_grey, to_mask, without_small
-from hemadata.formats.paired import pairs
+from hemadata.formats.paired import by_stem, pairs
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref, Sample
 
@@ -35,7 +35,7 @@ def index_part(raw: Raw, part: str) -> Iterator[Ref]:
     if not raw.own.has_folder(f"{SET}/{part}/{FOLDERS[1]}"):
         raise raw.unlike(f"{SET}/{part} with the folders {FOLDERS[0]} and {FOLDERS[1]}")
     tree = raw.own.find(f"{SET}/{part}").below(f"{SET}/{part}")
-    images, masks = ({f.stem: f for f in tree.each(f"{folder}/*.png")} for folder in FOLDERS[:2])
+    images, masks = (by_stem(tree.each(f"{folder}/*.png")) for folder in FOLDERS[:2])
     for stem, image, mask in pairs(images, masks, raw.problem):
         tile = raw.named(image, TILE, "0001_01_a.png (person, tile, a or h)")
         # Both parts count their persons from 1: the letter tells them apart.

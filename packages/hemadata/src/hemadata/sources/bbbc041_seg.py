@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hemadata.errors import DefectError
-from hemadata.formats.masks import Foreground, read_grey, to_mask, upright
+from hemadata.formats.masks import Foreground, bright, read_grey, to_mask, upright
 from hemadata.formats.paired import is_picture, pairs
 from hemadata.formats.pictures import bound, decode, open_picture
 from hemadata.formats.rawfile import RawFile
@@ -48,7 +48,7 @@ def load(ref: Ref) -> Sample:
     """Cells are white, also where a mask was saved as JPEG; no cell touches the border, so white there is inverted."""
     assert ref.mask
     data = ref.mask.read()
-    cells = _bitmaps(data) if ref.mask.name.lower().endswith(".json") else upright(read_grey(data) > 127)
+    cells = _bitmaps(data) if ref.mask.name.lower().endswith(".json") else upright(bright(read_grey(data)))
     return Sample(ref.image.read(), to_mask(cells))
 
 

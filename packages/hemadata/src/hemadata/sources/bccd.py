@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from hemadata.errors import LayoutError
-from hemadata.formats import roboflow, voc, yolo
+from hemadata.formats import roboflow, supervisely, voc, yolo
 from hemadata.formats.namelists import read_splits, write_splits
-from hemadata.formats.paired import matched
+from hemadata.formats.paired import by_stem, matched
 from hemadata.phantom import DrawnCell, Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample
 
@@ -27,10 +27,13 @@ def index(raw: Raw) -> Iterator[Ref]:
             )
         yield from _exported(raw)
         return
-    tree = raw.own.find("BCCD/JPEGImages").below("BCCD")
+    if not raw.own.has_folder("JPEGImages"):
+        yield from _of_dataset_ninja(raw)
+        return
+    tree = raw.own.find("JPEGImages")
     split_of = read_splits(tree, "ImageSets/Main/{}.txt", SPLITS)
-    images = {file.stem: file for file in tree.each("JPEGImages/*.jpg")}
-    pages = {file.stem: file for file in tree.each("Annotations/*.xml")}
+    images = by_stem(tree.each("JPEGImages/*.jp*g"))
+    pages = by_stem(tree.each("Annotations/*.xml"))
     for stem, image, boxes in matched(images, pages, lambda page: voc.objects(page.text()), raw.problem):
         yield Ref(stem, image, objects=boxes, group=stem, split_upstream=split_of.get(stem))
 
@@ -44,6 +47,19 @@ def _exported(raw: Raw) -> Iterator[Ref]:
         # The paper seems to have used the 255 / 73 / 36 of this re-issue: no other split has 36 test pictures.
         paper = split if split != "validation" else None
         yield Ref(key, image, objects=boxes, group=group, split_upstream=split, split_paper=paper, about=version)
+
+
+def _of_dataset_ninja(raw: Raw) -> Iterator[Ref]:
+    """The copy that the paper links: its data sets are the archive's lists, its corners those of the pages."""
+    images, pages = supervisely.places(raw.own)
+    if not images or not pages:
+        raise raw.unlike(
+            "BCCD/JPEGImages with BCCD/Annotations, an export of Roboflow, or img with ann of Dataset Ninja"
+        )
+    version = {"source_version": f"{raw.facts.version}, the copy of Dataset Ninja"}
+    for key, image, boxes in matched(images, pages, lambda page: supervisely.rectangles(page, 1), raw.problem):
+        folder, _, stem = key.partition("/")
+        yield Ref(stem, image, objects=boxes, group=stem, split_upstream=SPLITS.get(folder), about=version)
 
 
 def load(ref: Ref) -> Sample:

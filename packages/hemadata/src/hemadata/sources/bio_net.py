@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hemadata.formats import voc
-from hemadata.formats.paired import matched
+from hemadata.formats.paired import by_stem, matched
 from hemadata.formats.rawtree import RawFile
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
@@ -23,13 +23,13 @@ def index(raw: Raw) -> Iterator[Ref]:
     The group is the first of the pictures that are equal byte for byte.
     """
     tree = raw.own.find(PAGES)
-    images = {file.stem: file for file in tree.each("Training/Images/*.jpg")}
-    pages = {file.stem: file for file in tree.each(f"{PAGES}/*.xml")}
+    images = by_stem(tree.each("Training/Images/*.jp*g"))
+    pages = by_stem(tree.each(f"{PAGES}/*.xml"))
     first_of = _equal(images)
     for stem, image, boxes in matched(images, pages, lambda page: voc.objects(page.text()), raw.problem):
         yield Ref(stem, image, objects=boxes, group=first_of.get(stem, stem), split_upstream="train")
     for folder in WITHOUT_BOXES:
-        if alone := list(tree.each(f"{folder}/*.jpg")):
+        if alone := list(tree.each(f"{folder}/*.jp*g")):
             raw.problem(alone[0], folder, "missing_annotation", f"{len(alone)} pictures without boxes are left out")
 
 

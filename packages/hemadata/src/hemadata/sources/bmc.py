@@ -35,7 +35,7 @@ def index(raw: Raw) -> Iterator[Ref]:
 
 def _test_list(raw: Raw) -> set[str]:
     """Names of the test part; folders before the name are those of its authors, so only the name counts."""
-    lists = [file for name, file in raw.own.files.items() if f"/{name}".endswith(f"/{TEST_LIST}")]
+    lists = [file for name, file in raw.own.files.items() if f"/{name}".lower().endswith(f"/{TEST_LIST}")]
     return {stem for file in lists[:1] for stem in re.findall(r"\b([A-Z]{3}_\d+)\.jpe?g", file.text(), re.IGNORECASE)}
 
 

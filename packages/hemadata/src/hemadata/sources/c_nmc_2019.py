@@ -29,9 +29,10 @@ def index(raw: Raw) -> Iterator[Ref]:
         raise raw.unlike(f"C-NMC_training_data, {PRELIMINARY} or {FINAL} with .bmp files")
     preliminary: dict[str, list[RawFile]] = defaultdict(list)
     for name, image in pictures.items():
-        if PRELIMINARY.lower() in name.lower():
+        place = f"{image.archive}/{name}".lower()  # each part may be a zip of its own, without a folder in it
+        if PRELIMINARY.lower() in place:
             preliminary[name.rpartition("/")[2].lower()].append(image)
-        elif FINAL.lower() in name.lower():
+        elif FINAL.lower() in place:
             yield Ref(f"final/{image.stem}", image, split_upstream="test", about={"disease": None})
         elif match := NAME.fullmatch(image.stem):
             yield from _training(raw, name, image, match)

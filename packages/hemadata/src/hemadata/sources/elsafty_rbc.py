@@ -36,7 +36,8 @@ def index(raw: Raw) -> Iterator[Ref]:
     found: dict[str, dict[str, RawFile]] = {kind: {} for kind in KINDS}
     label_of: dict[str, str] = {}
     for name, file in raw.own.files.items():
-        places = [*reversed(name.lower().split("/")[:-1]), _archive(file)]
+        # An archive may be named after a shape, too.
+        places = [*reversed(name.lower().split("/")[:-1]), file.archive.lower()]
         if not is_picture(file) or any(FIELDS in place for place in places):
             continue
         # The deepest folder that says what the pictures are, and the deepest that says their shape.
@@ -65,15 +66,12 @@ def _label(place: str) -> str | None:
     return next((label for word, label in LABELS.items() if re.search(rf"(?<![a-z]){word}", place)), None)
 
 
-def _archive(file: RawFile) -> str:
-    """Name of the .zip that holds the file, which may be named after a shape; else nothing."""
-    return Path(file.path).stem.lower() if file.path.lower().endswith(".zip") else ""
-
-
 def load(ref: Ref) -> Sample:
     """The cell is white in the middle; a mask whose border is white instead is inverted."""
     assert ref.mask
-    return Sample(ref.image.read(), to_mask(upright(bright(read_grey(ref.mask.read())))))
+    cell = bright(read_grey(ref.mask.read()))
+    is_middle_white = cell[cell.shape[0] // 2, cell.shape[1] // 2]  # three overlapping cells may fill the border too
+    return Sample(ref.image.read(), to_mask(cell if is_middle_white else upright(cell)))
 
 
 def draw(out: Path, n: int, seed: int) -> None:

@@ -62,6 +62,8 @@ def index(raw: Raw) -> Iterator[Ref]:
         elif not masks:
             raw.problem(image, key, "missing_annotation", "no mask.jpg, mask-circular.jpg, …")
         else:
+            for name in [name for name in VALUES if name not in masks]:
+                raw.problem(image, key, "incomplete_annotation", f"no {name}.jpg: what it would mark is not told")
             yield Ref(key, image, mask=MaskFiles(masks), group=f"smear {number:02d}")
 
 
@@ -89,12 +91,12 @@ def _enlarged(cells: Foreground, width: int, height: int) -> Foreground:
 
 
 def draw(out: Path, n: int, seed: int) -> None:
-    """`n` smears of 3136 x 2352 with masks of 784 x 588; beside them a folder of IDB3, and what macOS leaves."""
+    """`n` smears of 3136 x 2352 with masks of 784 x 588, the last is 37 or later; beside them a folder of IDB3."""
     top, smear = out / "erythrocytes-idb" / "Version 2, erythrocytesIDB", Smear(seed, (784, 588), red_cell=60)
     crops = top / "erythrocytesIDB1" / "individual cells" / "circular"
     crops.mkdir(parents=True)
     (crops / "1.jpg").write_bytes(jpeg_bytes(Smear(seed, (80, 80)).single_cell(0, "rbc_round").image))
-    for number in range(1, n + 1):
+    for number in [*range(1, n), max(n, 37)]:
         field = smear.field(number, {"rbc_round": 12, "rbc_sickle": 4, "rbc_other_deformed": 2})
         folder = top / "erythrocytesIDB2" / f"{number:02d}erythrocytesIDB2"
         folder.mkdir(parents=True)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hemadata import ontology
+from hemadata.errors import LayoutError
 from hemadata.formats import coco
 from hemadata.formats.boxes import Attribute, Box, Boxes
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref
+from hemadata.sources.facts import read_facts
 
 SUBSET = re.compile(r"(?:^|/)(?P<subset>[HL]_(?:10|40|100)X_C[12])/(?P<rest>.*)$", re.IGNORECASE)
 PAGES = ("json_labels/{}.json", "wbc_detection/{}.json", "annotations/{}.json")  # the search order, in lower case
+BARE = ("H_10X_C1", "L_10X_C1")  # of the phantom; which two of the twelve have no boxes is not known
 DIAGNOSES = ("ALL", "AML", "APML", "CLL", "CML", "Normal")
 
 
@@ -57,13 +60,12 @@ def slide(key: str) -> str:
 
 
 def about(key: str) -> dict[str, str | None]:
-    """What a key tells: diagnosis of the patient and magnification."""
+    """What a key tells: diagnosis of the patient, magnification, and that a patient was healthy."""
     subset, _, stem = key.rpartition("/")
     suffix = stem.rpartition("_")[2]
-    return {
-        "diagnosis": suffix if suffix in DIAGNOSES else None,
-        "magnification": f"{subset.split('_')[1][:-1]}x",
-    }
+    diagnosis = suffix if suffix in DIAGNOSES else None
+    told = {"diagnosis": diagnosis, "magnification": f"{subset.split('_')[1][:-1]}x"}
+    return told | ({"disease": "normal"} if diagnosis == "Normal" else {})
 
 
 def _subsets(tree: RawTree) -> dict[str, dict[str, RawFile]]:
@@ -71,7 +73,9 @@ def _subsets(tree: RawTree) -> dict[str, dict[str, RawFile]]:
     found: dict[str, dict[str, RawFile]] = {}
     for name, file in tree.files.items():
         if match := SUBSET.search(name):
-            found.setdefault(match["subset"].upper(), {})[match["rest"].lower()] = file
+            first = found.setdefault(match["subset"].upper(), {}).setdefault(match["rest"].lower(), file)
+            if first.size != file.size:
+                raise LayoutError(f"{first.name} and {file.name} differ: two versions are mixed. Keep one of them.")
     return found
 
 
@@ -109,26 +113,25 @@ def _attributes(annotation: coco.Annotation) -> tuple[Attribute, ...]:
     attributes = []
     for attribute in ontology.load().morphology("leukemiaattri").attributes.values():
         code = annotation.extra.get(attribute.key)
+        if isinstance(code, float) and code.is_integer():  # a table program made 1.0 of 1
+            code = int(code)
         raw = None if code is None else str(code)
         attributes.append((attribute.name, attribute.codes.get(code) if isinstance(code, int) else None, raw))
     return tuple(attributes)
 
 
 def draw(out: Path, n: int, seed: int) -> None:
-    """`n` fields of 640 x 480 in two subsets; page and picture folders spelt as each subset spells them."""
+    """`n` fields of 640 x 640 in two subsets, spelt as each spells its folders; two more subsets have no boxes."""
     vocabulary = ontology.load().morphology("leukemiaattri").attributes.values()
     kinds = ("myeloblast", "lymphoblast", "neutrophil", "monocyte", "lymphocyte", "none")
-    categories = [
-        "myeloblast",
-        "lymphoblast",
-        "neutrophil",
-        "atypical lymphocyte",
-        "promonocyte",
-        "monoblast",
-        "lymphocyte",
-    ]
-    categories += ["myelocyte", "abnormal promyelocyte", "monocyte", "metamyelocyte", "eosinophil", "basophil", "none"]
+    categories = list(read_facts(Path(__file__).with_name("leukemiaattri.toml")).labels)[:14]  # in COCO's order
     smear = Smear(seed, (640, 640))
+    for bare in BARE:
+        pictured = out / "leukemiaattri" / "LeukemiaAttri_Dataset" / bare / "Images" / "train"
+        pictured.mkdir(parents=True)
+        (pictured / "1_1_100_ALL.png").write_bytes(
+            png_bytes(Smear(seed, (64, 64)).field(0, {"red_blood_cell": 1}).image)
+        )
     for subset, folder, numbers in (("H_100X_C2", "Images", range(0, n, 2)), ("L_40X_C2", "images", range(1, n, 2))):
         pages: dict[str, dict[str, list[dict[str, object]]]] = {
             s: {"images": [], "annotations": []} for s in ("train", "test")

@@ -6,7 +6,7 @@ from pathlib import Path
 from hemadata import ontology
 from hemadata.formats.tables import read_records
 from hemadata.phantom import Smear, jpeg_bytes
-from hemadata.sources.acevedo import TOP
+from hemadata.sources.acevedo import TOP, by_name
 from hemadata.sources.base import Raw, Ref
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -17,14 +17,14 @@ PREFIXES = {"Basophil": "BA", "Eosinophil": "EO", "Lymphocyte": "LY", "Monocyte"
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per row of the tables whose picture is there; the others are reported by name."""
     vocabulary = ontology.load().morphology("wbcatt").attributes
-    pictures = raw["acevedo"].find(TOP).below(TOP)
+    pictures = by_name(raw["acevedo"], raw.facts.name)
     tables = raw.own.find("pbc_attr_v1_train.csv")  # at the top, or in submission/ as the repository has them
     for upstream, split in SPLITS.items():
         table = tables.file(f"pbc_attr_v1_{upstream}.csv")
         for record in read_records(table, {"img_name", "label", "path", *vocabulary}):
             stem = record["img_name"].rpartition(".")[0]
-            image = pictures.get(record["path"].removeprefix(f"{TOP}/"))
-            if image is None:
+            crop = pictures.get(stem)
+            if crop is None:
                 raw.problem(table, stem, "missing_image", f"no {record['path']} in acevedo")
                 continue
             attributes = tuple(
@@ -34,7 +34,7 @@ def index(raw: Raw) -> Iterator[Ref]:
             prefix = stem.partition("_")[0]
             yield Ref(
                 stem,
-                image,
+                crop.image,
                 label_raw=record["label"],
                 label_fine_raw=prefix if prefix in FINE else None,
                 attributes=attributes,

@@ -9,7 +9,7 @@ from hemadata.errors import DefectError
 from hemadata.formats import captions, pairs
 from hemadata.formats.captions import Texts
 from hemadata.phantom import Smear, jpeg_bytes
-from hemadata.sources.acevedo import TOP
+from hemadata.sources.acevedo import TOP, by_name
 from hemadata.sources.base import Raw, Ref
 
 EXPECTED = "hemasynth/{run.json, pairs.parquet}, or train_annotations.zip and test_annotation.zip of the authors"
@@ -35,19 +35,17 @@ def index(raw: Raw) -> Iterator[Ref]:
         version, of_picture = _hemasynth(raw)
     else:
         version, of_picture = variant, captions.gather(raw.own, "Question", _pair, raw.problem)
-    pictures = {
-        file.name.rpartition("/")[2]: (name, file) for name, file in raw["acevedo"].find(TOP).below(TOP).files.items()
-    }
+    pictures = by_name(raw["acevedo"], raw.facts.name)
     for image, asked in of_picture.items():
         stem = image.rpartition(".")[0]
-        if image not in pictures:
+        if stem not in pictures:
             raw.problem(asked.page, stem, "missing_image", f"no {image} in acevedo")
             continue
-        name, file = pictures[image]
+        crop = pictures[stem]
         yield Ref(
             stem,
-            file,
-            label_raw=name.partition("/")[0],
+            crop.image,
+            label_raw=crop.label,
             group=stem,
             split_upstream=asked.split,
             split_paper=asked.split if variant == "authors" else None,
