@@ -47,8 +47,8 @@ def test_f1_is_that_of_the_definition(pairs: list[tuple[int, int]]) -> None:
 
 def test_dice_of_known_masks() -> None:
     whole, half, none = np.ones((2, 4), bool), np.array([[1, 1, 0, 0]] * 2, bool), np.zeros((2, 4), bool)
-    result = scores.segmentation([whole, none, half], [half, none, none])
-    assert result["dice"] == pytest.approx((2 / 3 + 1 + 0) / 3) and result["iou"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert scores.overlap(whole, half) == pytest.approx((2 / 3, 0.5))
+    assert scores.overlap(none, none) == (1, 1) and scores.overlap(half, none) == (0, 0)
 
 
 def test_average_precision_of_known_boxes() -> None:
@@ -107,8 +107,9 @@ def test_scores_do_not_depend_on_the_batch(stage: int, task: str, source: str, p
     outputs: list[list[Tensor]] = []
     with hemadata.open(phantom_corpus) as corpus:
         data = stage_dataset(corpus, config, task, None, training=False, sources=[source], limit=7)
-        results = [examine(Examination(model, TOKENIZER, data, batch)) for batch in (1, 3)]
-    assert results[0]["samples"] == 7 and not outputs
+        evidence = [examine(Examination(model, TOKENIZER, data, batch)) for batch in (1, 3)]
+    assert len(evidence[0]) == 7 and not outputs
+    results = [each.score() for each in evidence]
     flat = [list(numbers(result)) for result in results]
     assert flat[0] == pytest.approx(flat[1], abs=1e-4)
 

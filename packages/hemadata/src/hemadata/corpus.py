@@ -20,6 +20,8 @@ from hemadata.build.shards import INDEX_SCHEMA
 from hemadata.errors import CorpusError, InputMissingError, UsageError
 from hemadata.ontology import FILES, Ontology, View
 
+BASES = ("split", "split_upstream", "split_paper")
+
 
 class Corpus:
     """A corpus on disk. Use `hemadata.open`.
@@ -85,6 +87,7 @@ class Corpus:
         split: str | None = None,
         columns: Sequence[str] | None = None,
         source: str | None = None,
+        by: str = "split",
     ) -> Iterator[dict[str, Any]]:
         """Rows of a task, file by file, a row group at a time.
 
@@ -93,6 +96,7 @@ class Corpus:
             split: train, validation, test or excluded; None: all.
             columns: names from `docs/corpus.md`, those of the index too; None: all columns of the task, and `split`.
             source: only this slug.
+            by: whose split is meant: `split` of the corpus, `split_upstream` of the publisher, `split_paper`.
 
         Raises:
             UsageError: an unknown task or column.
@@ -101,7 +105,7 @@ class Corpus:
         wanted = list(columns) if columns is not None else [*names, "split"]
         for name in wanted:
             _known(name, [*names, *INDEX_SCHEMA.names], f"column of {task}")
-        index = self._select(task, split, source)
+        index = self._select(task, split, source, by)
         stored = [name for name in wanted if name in names]
         decided = [name for name in wanted if name not in names]
         for file in dict.fromkeys(index["file"].to_pylist()):
@@ -146,10 +150,11 @@ class Corpus:
         """
         return prompts.render(prompts.get(template), self.manifests[row["source"]].task, row, seed)
 
-    def _select(self, task: str, split: str | None, source: str | None) -> pa.Table:
+    def _select(self, task: str, split: str | None, source: str | None, by: str = "split") -> pa.Table:
         index = self.index.filter(pc.equal(self.index["task"], _known(task, schema.TASKS, "task")))
         if split is not None:
-            index = index.filter(pc.equal(index["split"], _known(split, schema.SPLITS, "split")))
+            column = index[_known(by, BASES, "kind of split")]
+            index = index.filter(pc.equal(column, _known(split, schema.SPLITS, "split")))
         if source is not None:
             index = index.filter(pc.equal(index["source"], _known(source, self.sources, f"source of {self.path}")))
         return index

@@ -20,7 +20,8 @@ def register(app: typer.Typer) -> None:
 EVALUATE = (
     "Examples:\n\n"
     "    hemamodel evaluate runs/stage5-tiny-001\n\n"
-    "    hemamodel evaluate runs/stage1-base-001 --source acevedo --json"
+    "    hemamodel evaluate runs/stage1-base-001 --source acevedo --json\n\n"
+    "    hemamodel evaluate runs/stage5-base-00*                  mean and deviation over seeds"
 )
 INFO = (
     "Examples:\n\n"
@@ -30,38 +31,60 @@ INFO = (
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    run: Annotated[list[Path], typer.Argument(help="Folder of a complete run; several: mean ± sd over them.")],
     corpus: CorpusFolder = Path("corpus"),
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Rows that are scored.")] = "test",
     task: Annotated[list[str] | None, typer.Option(help="Default: the tasks of the run's stage.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Default: the sources that it trained on.")] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Least score of a box that counts for confusion and morphology.", min=0, max=1)
+    ] = 0.3,
     batch_size: Annotated[int, typer.Option(help="Images at once; no score depends on it.", min=1)] = 8,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images of each task.", min=1)] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and report.md; default: evaluation-SPLIT in the run.")
+    ] = None,
     workers: Workers = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Scores of a run on a split of the corpus."""
-    from hemamodel.evaluate.run import evaluate
-    from hemamodel.evaluate.tell import table
+    """Scores of a run on a split of the corpus, with intervals, beside the publishers' and the paper's own tests."""
+    import json
 
-    with progress_bar("samples", quiet=as_json) as progress:
-        found = evaluate(
-            run,
-            corpus,
-            split=split,
-            tasks=task or (),
-            sources=source or (),
-            batch_size=batch_size,
-            workers=processes(workers),
-            device=device,
-            limit=limit,
-            told=progress,
-        )
+    from hemadata.atomic import write_text
+
+    from hemamodel.evaluate.run import evaluate
+    from hemamodel.evaluate.several import over_seeds, seeds_page
+    from hemamodel.evaluate.tell import page, table
+
+    reports = []
+    for each in run:
+        with progress_bar("samples", quiet=as_json) as progress:
+            found = evaluate(
+                each,
+                corpus,
+                split=split,
+                tasks=task or (),
+                sources=source or (),
+                batch_size=batch_size,
+                workers=processes(workers),
+                device=device,
+                limit=limit,
+                threshold=threshold,
+                told=progress,
+            )
+        reports.append(found)
+        folder = each / f"evaluation-{split}" if report is None else report / each.name if len(run) > 1 else report
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "report.json", json.dumps(found, indent=1) + "\n")
+        write_text(folder / "report.md", page(found))
+        if not as_json:
+            say(table(found))
+            say(f"The same with every number: {folder / 'report.md'}, report.json")
+    if len(reports) > 1 and not as_json:
+        say(seeds_page(reports))
     if as_json:
-        emit(found)
-    else:
-        say(table(found))
+        emit(reports[0] if len(reports) == 1 else {"runs": reports, "over_seeds": over_seeds(reports)})
 
 
 def info(

@@ -1,7 +1,7 @@
 """Samples of one task: pixels by `pread`, targets from the packed records, in one dict that transforms keep aligned."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +37,9 @@ class CorpusDataset(Dataset[Sample]):
         template: prompt template.
         read_images: False for text-only training (stage 2): samples then have no `image`.
         limit: only the first so many samples; None: all.
+        by: whose split is meant, see `Corpus.rows`.
+        without: sample_ids that are left out.
+        blind: images are zero after the transform: what a model can tell without looking.
 
     Attributes:
         ranges: source -> its indices.
@@ -62,9 +65,12 @@ class CorpusDataset(Dataset[Sample]):
         template: str = "1",
         read_images: bool = True,
         limit: int | None = None,
+        by: str = "split",
+        without: Container[str] = (),
+        blind: bool = False,
     ) -> None:
         self.corpus, self.task, self.transform = corpus, task, transform
-        self._template, self._read_images = template, read_images
+        self._template, self._read_images, self._blind = template, read_images, blind
         reader = Reader(corpus, task, view, regions)
         self.classes = reader.classes
         self.class_names = reader.view.classes if reader.view else ()
@@ -73,7 +79,8 @@ class CorpusDataset(Dataset[Sample]):
         self.ranges: dict[str, range] = {}
         records: list[Record] = []
         for source in wanted:
-            if source in corpus.sources and (found := reader.read(source, split)):
+            if source in corpus.sources and (found := reader.read(source, split, by)):
+                found = [record for record in found if record["sample_id"] not in without] if without else found
                 found = found[: None if limit is None else limit - len(records)]
                 self.ranges[source] = range(len(records), len(records) + len(found))
                 records += found
@@ -81,6 +88,7 @@ class CorpusDataset(Dataset[Sample]):
         self.left_out: Counter[str] = reader.left_out
         if not records:
             where = f"{split} of {task}" if split else task
+            where += "" if by == "split" else f" by {by}"
             raise InputMissingError(
                 f"{corpus.path} has nothing to read in {where} for {', '.join(wanted) or 'any source'}; it has "
                 f"{', '.join(corpus.sources)}. Build a source of that task: hemadata build --source ..."
@@ -126,7 +134,10 @@ class CorpusDataset(Dataset[Sample]):
             sample["mask"] = decode.mask(data, record["foreground"])
         else:
             sample["answer"] = record["answer"]
-        return self.transform(sample, draw) if self.transform and self._read_images else sample
+        sample = self.transform(sample, draw) if self.transform and self._read_images else sample
+        if self._blind and "image" in sample:
+            sample["image"] = torch.zeros_like(sample["image"])
+        return sample
 
 
 class TrainingStream(Dataset[Sample]):

@@ -65,9 +65,9 @@ class Reader:
         vocabulary = corpus.ontology.morphology(VOCABULARY)
         self._values = [vocabulary.attributes[each].values for each in MORPHOLOGY]
 
-    def read(self, source: str, split: str | None) -> list[Record]:
-        """Records of one source, in corpus order."""
-        rows = self.corpus.rows(self.task, split, [*_ALWAYS, *_COLUMNS[self.task]], source)
+    def read(self, source: str, split: str | None, by: str = "split") -> list[Record]:
+        """Records of one source, in corpus order; `by` as for `Corpus.rows`."""
+        rows = self.corpus.rows(self.task, split, [*_ALWAYS, *_COLUMNS[self.task]], source, by)
         records = [record for row in rows for record in getattr(self, f"_{self.task}")(row)]
         if self.task == "detection":
             # A source that does not say what it annotates whole is taken to annotate the classes that it has.

@@ -1,6 +1,6 @@
 """The datasets of a stage, task by task."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from hemadata.errors import InputMissingError
@@ -22,6 +22,8 @@ def stage_dataset(
     training: bool,
     sources: Sequence[str] | None = None,
     limit: int | None = None,
+    by: str = "split",
+    without: Container[str] = (),
 ) -> CorpusDataset:
     """One task of a stage.
 
@@ -33,6 +35,8 @@ def stage_dataset(
         training: with the stage's augmentation; False: one size, nothing random.
         sources: slugs; None: those that the stage trains on.
         limit: only the first so many samples.
+        by: whose split is meant, see `Corpus.rows`.
+        without: sample_ids that are left out.
 
     Raises:
         InputMissingError: the corpus has no sample for it.
@@ -51,6 +55,9 @@ def stage_dataset(
         regions=None if foreground is None else [foreground],
         read_images=config is not None,
         limit=limit,
+        by=by,
+        without=without,
+        blind=stage.data.blind,
     )
 
 

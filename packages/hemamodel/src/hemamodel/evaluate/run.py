@@ -1,19 +1,40 @@
-"""Scores of a run: its tasks, on the sources that it trained on or on others."""
+"""Scores of a run: its tasks, on the sources that it trained on or on others, by the corpus' split and by others'."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hemadata
 import torch
 
 from hemamodel.data.tasks import stage_dataset
 from hemamodel.errors import InputMissingError, UsageError
+from hemamodel.evaluate.evidence import Evidence
+from hemamodel.evaluate.interval import DRAWS, interval
 from hemamodel.evaluate.tasks import Examination, examine
 from hemamodel.stages import stage_of
 from hemamodel.train.start import load_run
 
+if TYPE_CHECKING:
+    from hemadata.corpus import Corpus
+
 Told = Callable[[str, int, int], None]
+OTHERS = ("split_upstream", "split_paper")  # splits that may share pictures with training
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the corpus puts a row.
+
+    Attributes:
+        split: train, validation, test or excluded.
+        unit: what the bootstrap draws: its group.
+    """
+
+    split: str
+    unit: str
 
 
 def evaluate(
@@ -27,6 +48,8 @@ def evaluate(
     workers: int = 0,
     device: str | None = None,
     limit: int | None = None,
+    threshold: float = 0.3,
+    draws: int = DRAWS,
     told: Told | None = None,
 ) -> dict[str, Any]:
     """Scores of a complete run.
@@ -41,11 +64,15 @@ def evaluate(
         workers: processes that load images.
         device: None: a GPU if there is one.
         limit: only the first so many samples of each task.
+        threshold: least score of a detection that counts for confusion and morphology.
+        draws: of the bootstrap.
         told: told of the progress, task by task.
 
     Returns:
-        `run, stage, corpus_id, trained_on_corpus_id, split, overfit, sources`, `absent` (tasks of the stage that the
-        corpus has nothing for) and `scores`, task -> scores.
+        `run, stage, corpus_id, trained_on_corpus_id, split, overfit, seed, sources`, `absent` (tasks of the stage that
+        the corpus has nothing for) and `scores`: task -> scores, with `intervals`, `by_source`, and, where the
+        publisher's or the paper's split has other rows, `split_upstream` and `split_paper`: scores there, how many of
+        those rows are in the corpus' training part (`leaked`), and scores `without_leaked`.
 
     Raises:
         InputMissingError: the corpus has nothing to evaluate a task on.
@@ -54,23 +81,32 @@ def evaluate(
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
+        places = _places(opened)
         for task in tasks or settings.stage.tasks:
             config = stage_of(task, settings.stage)
-            try:
+
+            def examined(by: str, without: set[str], task: str = task, config: Any = config) -> Evidence:
                 dataset = stage_dataset(
-                    opened, config, task, split, training=False, sources=sources or None, limit=limit
-                )
+                    opened, config, task, split, training=False, sources=sources or None, limit=limit, by=by,
+                    without=without,
+                )  # fmt: skip
+                built = getattr(model.config.classes, task, 0)
+                if dataset.classes != built:
+                    raise UsageError(f"{run} tells {built} classes of {task} apart, this corpus has {dataset.classes}.")
+                tell = (lambda done, all_: told(task, done, all_)) if told else None
+                return examine(Examination(model, tokenizer, dataset, batch_size, workers, tell, threshold))
+
+            try:
+                evidence = examined("split", set())
             except InputMissingError:
                 if tasks or len(settings.stage.tasks) == 1:
                     raise
                 absent.append(task)
                 continue
-            built = getattr(model.config.classes, task, 0)
-            if dataset.classes != built:
-                raise UsageError(f"{run} tells {built} classes of {task} apart, this corpus has {dataset.classes}.")
-            tell = (lambda done, all_, task=task: told(task, done, all_)) if told else None
-            results[task] = examine(Examination(model, tokenizer, dataset, batch_size, workers, tell))
-            used[task] = [source for source, samples in dataset.ranges.items() if samples]
+            results[task] = scored(evidence, places, draws)
+            used[task] = sorted(set(evidence.sources))
+            if split == "test" and limit is None:
+                results[task] |= _by_others(opened, task, used[task], evidence, examined, places, draws)
         return {
             "run": str(run),
             "stage": settings.stage.stage,
@@ -78,7 +114,54 @@ def evaluate(
             "trained_on_corpus_id": settings.corpus_id,
             "split": split,
             "overfit": settings.overfit,
+            "seed": settings.seed,
+            "blind": settings.stage.data.blind,
             "sources": used,
             "absent": absent,
             "scores": results,
         }
+
+
+def scored(evidence: Evidence, places: Mapping[str, Place], draws: int = DRAWS) -> dict[str, Any]:
+    """All scores of some samples, intervals, and the same for each source where there are several."""
+    units = [places[name].unit for name in evidence.sample_ids]
+    result: dict[str, Any] = {"samples": len(evidence), **evidence.score()}
+    result["intervals"] = {name: interval(metric, units, draws) for name, metric in evidence.metrics().items()}
+    if len(kinds := sorted(set(evidence.sources))) > 1:
+        result["by_source"] = {kind: scored(evidence.of_source(kind), places, draws) for kind in kinds}
+    return result
+
+
+def _by_others(
+    corpus: "Corpus",
+    task: str,
+    sources: Sequence[str],
+    evidence: Evidence,
+    examined: Callable[[str, set[str]], Evidence],
+    places: Mapping[str, Place],
+    draws: int,
+) -> dict[str, Any]:
+    """Scores on the tests of the publishers and of the paper, as far as they are other rows than the corpus' test."""
+    result: dict[str, Any] = {}
+    for by in OTHERS:
+        names = {row["sample_id"] for source in sources for row in corpus.rows(task, "test", ["sample_id"], source, by)}
+        seen = set(evidence.sample_ids)
+        if not names or names == {name for name in seen if places[name].split == "test"}:
+            continue
+        if names - seen:
+            with suppress(InputMissingError):  # rows without a target
+                evidence = evidence.and_of(examined(by, seen))
+        there = evidence.of_samples(names)
+        if not len(there):
+            continue
+        leaked = {name for name in there.sample_ids if places[name].split == "train"}
+        result[by] = scored(there, places, draws) | {"leaked": len(leaked)}
+        if leaked and len(clean := there.of_samples(names - leaked)):
+            result[by]["without_leaked"] = scored(clean, places, draws)
+    return result
+
+
+def _places(corpus: "Corpus") -> dict[str, Place]:
+    columns = corpus.index.select(["sample_id", "split", "group_id"]).to_pydict()
+    rows = zip(columns["sample_id"], columns["split"], columns["group_id"], strict=True)
+    return {name: Place(split, unit or name) for name, split, unit in rows}

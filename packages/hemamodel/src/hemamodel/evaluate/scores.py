@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from hemamodel.data.records import IGNORE, MORPHOLOGY
+from hemamodel.evaluate.matching import pairs
 from hemamodel.predict.results import Detections
 
 Scores = dict[str, Any]
@@ -39,19 +41,10 @@ def classification(truth: Sequence[int], found: Sequence[int], names: Sequence[s
     }
 
 
-def segmentation(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Scores:
-    """Means over images of Dice and IoU of the foreground; two empty masks agree perfectly.
-
-    Args:
-        truth: bool [H, W] of each image.
-        found: the same.
-    """
-    dice, iou = [], []
-    for wanted, ours in zip(truth, found, strict=True):
-        both, either = int((wanted & ours).sum()), int((wanted | ours).sum())
-        dice.append(2 * both / (either + both) if either else 1.0)
-        iou.append(both / either if either else 1.0)
-    return {"dice": float(np.mean(dice)), "iou": float(np.mean(iou))}
+def overlap(truth: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Dice and IoU of the foreground of one image, bool [H, W] each; two empty masks agree perfectly."""
+    both, either = int((truth & found).sum()), int((truth | found).sum())
+    return (2 * both / (either + both), both / either) if either else (1.0, 1.0)
 
 
 def detection(
@@ -120,13 +113,89 @@ def detection(
     }
 
 
+def confusion(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    found: Sequence[Detections],
+    names: Sequence[str],
+    threshold: float,
+) -> dict[str, dict[str, int]]:
+    """Annotated class -> found class -> boxes, matched by overlap alone; `missed`, and `nothing` for what is not there.
+
+    Args:
+        boxes: as for `detection`.
+        labels: likewise.
+        found: likewise.
+        names: likewise.
+        threshold: least score of a detection that counts.
+    """
+    table: dict[str, dict[str, int]] = {}
+
+    def add(truth: str, guess: str) -> None:
+        row = table.setdefault(truth, {})
+        row[guess] = row.get(guess, 0) + 1
+
+    for wanted, kinds, each in zip(boxes, labels, found, strict=True):
+        sure = each.above(threshold)
+        matched = pairs(sure.boxes.cpu(), wanted)
+        for detection, box in matched:
+            add(names[int(kinds[box])], names[int(sure.labels[detection])])
+        for box in sorted(set(range(len(wanted))) - {box for _, box in matched}):
+            add(names[int(kinds[box])], "missed")
+        for detection in sorted(set(range(len(sure.boxes))) - {detection for detection, _ in matched}):
+            add("nothing", names[int(sure.labels[detection])])
+    return table
+
+
+def morphology(
+    boxes: Sequence[Tensor], attributes: Sequence[Tensor], found: Sequence[Detections], threshold: float
+) -> Scores:
+    """F1 of each attribute on the boxes that were found (table 7), and how many of the rated ones those are.
+
+    Args:
+        boxes: as for `detection`.
+        attributes: values of each box, long [n, A]; -100 where nobody rated.
+        found: as for `detection`, with morphology.
+        threshold: least score of a detection that counts.
+    """
+    from sklearn.metrics import f1_score
+
+    truth, guess, rated = list[Tensor](), list[Tensor](), 0
+    for wanted, values, each in zip(boxes, attributes, found, strict=True):
+        sure = each.above(threshold)
+        rated += int((values != IGNORE).any(-1).sum()) if len(values) else 0
+        for detection, box in pairs(sure.boxes.cpu(), wanted):
+            truth.append(values[box])
+            guess.append(sure.morphology[detection].cpu())
+    if not rated:
+        return {}
+    result: Scores = {"rated_boxes": rated, "found_boxes": 0, "attributes": {}}
+    if truth:
+        rows, ours = np.stack([t.numpy() for t in truth]), np.stack([g.numpy() for g in guess]).astype(int)
+        result["found_boxes"] = int((rows != IGNORE).any(-1).sum())
+        for column, name in enumerate(MORPHOLOGY):
+            known = rows[:, column] != IGNORE
+            if known.any():
+                pair = rows[known, column], ours[known, column]
+                result["attributes"][name] = {
+                    "macro_f1": float(f1_score(*pair, average="macro", zero_division=0.0)),
+                    "f1": float(f1_score(*pair, pos_label=1, average="binary", zero_division=0.0)),
+                    "boxes": int(known.sum()),
+                }
+    each_f1 = [value["macro_f1"] for value in result["attributes"].values()]
+    result["macro_f1"] = float(np.mean(each_f1)) if each_f1 else 0.0
+    return result
+
+
 def text(truth: Sequence[str], found: Sequence[str]) -> Scores:
-    """Exact match, BLEU-1 to 4 of the whole corpus, mean ROUGE-L; case and surrounding space do not count."""
+    """Exact match, BLEU-1 to 4 of the whole corpus, mean ROUGE-1, 2 and L; case and surrounding space do not count."""
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics.bleu import BLEU
 
-    wanted, ours = ([" ".join(each.lower().split()) for each in side] for side in (truth, found))
-    rouge = RougeScorer(["rougeL"], use_stemmer=False)
+    wanted, ours = _plain(truth), _plain(found)
+    kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+    rouge = RougeScorer(list(kinds.values()), use_stemmer=False)
+    each = [rouge.score(a, b) for a, b in zip(wanted, ours, strict=True)]
     bleu = {
         f"bleu_{n}": BLEU(max_ngram_order=n, effective_order=True).corpus_score(ours, [wanted]).score / 100
         for n in range(1, 5)
@@ -134,5 +203,17 @@ def text(truth: Sequence[str], found: Sequence[str]) -> Scores:
     return {
         "exact_match": float(np.mean([a == b for a, b in zip(wanted, ours, strict=True)])),
         **bleu,
-        "rouge_l": float(np.mean([rouge.score(a, b)["rougeL"].fmeasure for a, b in zip(wanted, ours, strict=True)])),
+        **{name: float(np.mean([row[kind].fmeasure for row in each])) for name, kind in kinds.items()},
     }
+
+
+def per_text(truth: Sequence[str], found: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Exact match (0 or 1) and ROUGE-L of each text."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    rouge, pairs_ = RougeScorer(["rougeL"], use_stemmer=False), list(zip(_plain(truth), _plain(found), strict=True))
+    return [float(a == b) for a, b in pairs_], [rouge.score(a, b)["rougeL"].fmeasure for a, b in pairs_]
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    return [" ".join(each.lower().split()) for each in texts]

@@ -9,10 +9,10 @@ from transformers import T5Tokenizer
 from hemamodel.data import Batch, CorpusDataset, decode, evaluation_loader
 from hemamodel.data.records import Record
 from hemamodel.evaluate import scores
-from hemamodel.evaluate.scores import Scores
+from hemamodel.evaluate.evidence import BoxEvidence, ClassEvidence, Evidence, MaskEvidence, TextEvidence
 from hemamodel.model.tokenizer import decode as words
 from hemamodel.model.unihema import UniHema
-from hemamodel.predict.results import detections, masks
+from hemamodel.predict.results import Detections, detections, masks
 from hemamodel.train.step import prompt_of
 
 Told = Callable[[int, int], None]
@@ -30,6 +30,7 @@ class Examination:
         batch_size: samples at once; the scores do not depend on it.
         workers: processes that load images.
         told: told of the progress.
+        threshold: least score of a detection that counts for confusion and morphology.
     """
 
     model: UniHema
@@ -38,6 +39,7 @@ class Examination:
     batch_size: int = 8
     workers: int = 0
     told: Told | None = None
+    threshold: float = 0.3
 
     def batches(self) -> Iterator[Batch]:
         """Every sample once."""
@@ -54,47 +56,55 @@ class Examination:
 
 
 @torch.no_grad()
-def examine(what: Examination) -> Scores:
-    """Scores of a model on every sample of a dataset: those of the task, and `samples`."""
+def examine(what: Examination) -> Evidence:
+    """What a model says of every sample of a dataset."""
     run = {"classification": _classification, "detection": _detection, "segmentation": _segmentation}
-    return {"samples": len(what.dataset), **run.get(what.dataset.task, _text)(what)}
+    return run.get(what.dataset.task, _text)(what)
 
 
-def _classification(what: Examination) -> Scores:
-    truth, found = list[int](), list[int]()
+def _classification(what: Examination) -> Evidence:
+    truth, found, names = list[int](), list[int](), _Names()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None and batch.labels is not None
         truth += batch.labels.tolist()
         found += what.model.classify(batch.images, batch.padding).argmax(-1).tolist()
-    return scores.classification(truth, found, what.dataset.class_names)
+        names.add(batch)
+    return ClassEvidence(names.samples, names.sources, truth, found, what.dataset.class_names)
 
 
-def _detection(what: Examination) -> Scores:
-    records, boxes, labels, found = what.records(), [], [], []
+def _detection(what: Examination) -> Evidence:
+    records, found, names = what.records(), list[Detections](), _Names()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None
         outputs = what.model.detect(batch.images, batch.padding, prompt_of(what.model, what.tokenizer, batch))
-        found += detections(outputs, batch.original_sizes)
-        boxes += [torch.from_numpy(records[name]["boxes"]) for name in batch.sample_ids]
-        labels += [torch.from_numpy(records[name]["labels"]) for name in batch.sample_ids]
-    return scores.detection(boxes, labels, found, what.dataset.class_names)
+        found += [each.to("cpu") for each in detections(outputs, batch.original_sizes)]
+        names.add(batch)
+
+    def stored(column: str) -> list[torch.Tensor]:
+        return [torch.from_numpy(records[name][column]) for name in names.samples]
+
+    truth = (stored("boxes"), stored("labels"), stored("attributes"))
+    return BoxEvidence(names.samples, names.sources, *truth, found, what.dataset.class_names, what.threshold)
 
 
-def _segmentation(what: Examination) -> Scores:
-    records, truth, found = what.records(), [], []
+def _segmentation(what: Examination) -> Evidence:
+    records, dice, iou, names = what.records(), list[float](), list[float](), _Names()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None and batch.sizes is not None
         logits = what.model.segment(batch.images, batch.padding, prompt_of(what.model, what.tokenizer, batch))
-        found += [mask.cpu().numpy() for mask in masks(logits, batch.sizes, batch.original_sizes)]
-        for name in batch.sample_ids:  # the mask as stored, not the resized one that the model sees
-            data = what.dataset.corpus.mask(name)
+        found = masks(logits, batch.sizes, batch.original_sizes)
+        names.add(batch)
+        for name, mask in zip(batch.sample_ids, found, strict=True):
+            data = what.dataset.corpus.mask(name)  # as stored, not the resized one that the model sees
             assert data is not None
-            truth.append(decode.mask(data, records[name]["foreground"])[0].numpy().astype(bool))
-    return scores.segmentation(truth, found)
+            truth = decode.mask(data, records[name]["foreground"])[0].numpy().astype(bool)
+            for kept, value in zip((dice, iou), scores.overlap(truth, mask.cpu().numpy()), strict=True):
+                kept.append(value)
+    return MaskEvidence(names.samples, names.sources, dice, iou)
 
 
-def _text(what: Examination) -> Scores:
-    truth, found = list[str](), list[str]()
+def _text(what: Examination) -> Evidence:
+    truth, found, asked, names = list[str](), list[str](), list[str](), _Names()
     for batch in what.batches():
         assert batch.answers is not None
         prompt = prompt_of(what.model, what.tokenizer, batch)
@@ -106,4 +116,18 @@ def _text(what: Examination) -> Scores:
             ids = what.model.answer(batch.images, batch.padding, prompt)
         truth += batch.answers
         found += words(what.tokenizer, ids)
-    return scores.text(truth, found)
+        asked += batch.prompts
+        names.add(batch)
+    return TextEvidence(names.samples, names.sources, truth, found, asked)
+
+
+class _Names:
+    """Which samples came by."""
+
+    def __init__(self) -> None:
+        self.samples: list[str] = []
+        self.sources: list[str] = []
+
+    def add(self, batch: Batch) -> None:
+        self.samples += batch.sample_ids
+        self.sources += batch.sources

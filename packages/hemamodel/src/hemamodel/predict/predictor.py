@@ -107,7 +107,7 @@ class Predictor:
         if task == "detection":
             found = detections(model.detect(batch.images, batch.padding, prompt), batch.original_sizes)
             for path, each in zip(files, found, strict=True):
-                kept = _above(each, threshold)
+                kept = each.above(threshold)
                 yield Result(path, task, {"objects": self._objects(kept)}, detections=kept)
         elif task == "segmentation":
             logits = model.segment(batch.images, batch.padding, prompt)
@@ -189,8 +189,3 @@ def _sample(path: Path, task: str, text: str) -> Sample:
         "original_size": tuple(image.shape[-2:]),
         "image": image,
     }
-
-
-def _above(found: Detections, threshold: float) -> Detections:
-    kept = found.scores >= threshold
-    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept], found.morphology[kept])

@@ -26,6 +26,15 @@ class Detections:
     labels: Tensor
     morphology: Tensor
 
+    def to(self, device: torch.device | str) -> "Detections":
+        """The same on a device."""
+        return Detections(*(each.to(device) for each in (self.boxes, self.scores, self.labels, self.morphology)))
+
+    def above(self, threshold: float) -> "Detections":
+        """Those with a score of at least `threshold`."""
+        kept = self.scores >= threshold
+        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept], self.morphology[kept])
+
 
 def detections(found: Found, original_sizes: Tensor, most: int = 300) -> list[Detections]:
     """The best (query, class) pairs of each image, as DINO takes them: no suppression of overlaps.

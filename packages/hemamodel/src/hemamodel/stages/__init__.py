@@ -122,6 +122,7 @@ class DataConfig(_Strict):
         held_out: the paper's unseen sets.
         views: task -> class view of the corpus; none given: the 45 and 30 classes of the paper's heads.
         foreground: regions of a mask that segmentation looks for; None: what each source declares.
+        blind: every image is zero, in training and in evaluation: what can be told without looking, as a baseline.
     """
 
     temperature: Annotated[float, Field(ge=1)]
@@ -129,6 +130,7 @@ class DataConfig(_Strict):
     held_out: tuple[HeldOut, ...] = ()
     views: dict[Literal["detection", "classification"], str] = Field(default_factory=dict)
     foreground: tuple[str, ...] | None = None
+    blind: bool = False
 
 
 class StageConfig(_Strict):
