@@ -14,6 +14,7 @@ VOCABULARY = 32128  # of FLAN-T5: the count of a text branch from scratch depend
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=EVALUATE)(evaluate)
+    app.command(epilog=PROBE)(probe)
     app.command(epilog=INFO)(info)
 
 
@@ -22,6 +23,11 @@ EVALUATE = (
     "    hemamodel evaluate runs/stage5-tiny-001\n\n"
     "    hemamodel evaluate runs/stage1-base-001 --source acevedo --json\n\n"
     "    hemamodel evaluate runs/stage5-base-00*                  mean and deviation over seeds"
+)
+PROBE = (
+    "Examples:\n\n"
+    "    hemamodel probe runs/stage1-base-001 --source acevedo\n\n"
+    "    hemamodel probe --encoder facebook/dinov2-small --source wbcatt --json"
 )
 INFO = (
     "Examples:\n\n"
@@ -85,6 +91,38 @@ def evaluate(
         say(seeds_page(reports))
     if as_json:
         emit(reports[0] if len(reports) == 1 else {"runs": reports, "over_seeds": over_seeds(reports)})
+
+
+def probe(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a complete run, for its own encoder.")] = None,
+    source: Annotated[str, typer.Option(help="Slug of a source of single cells.")] = "acevedo",
+    encoder: Annotated[
+        str, typer.Option(help="self, or a folder or Hub id of a vision model that transformers can load.")
+    ] = "self",
+    corpus: CorpusFolder = Path("corpus"),
+    batch_size: Annotated[int, typer.Option(help="Images at once.", min=1)] = 32,
+    workers: Workers = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Judge frozen features of single cells by a linear probe and by nearest neighbours (tables 6 and 10)."""
+    import torch
+
+    from hemamodel.errors import UsageError
+    from hemamodel.evaluate.encoders import foreign, own
+    from hemamodel.evaluate.probe import probe, table
+
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if encoder == "self" and run is None:
+        raise UsageError("Name a run to be probed, or another encoder: --encoder facebook/dinov2-small")
+    chosen = own(run, place) if encoder == "self" and run is not None else foreign(encoder, place)
+    with progress_bar("cells", quiet=as_json) as progress:
+        found = probe(chosen, corpus, source, device=place, batch_size=batch_size, workers=processes(workers),
+                      told=progress)  # fmt: skip
+    if as_json:
+        emit(found)
+    else:
+        say(table(found))
 
 
 def info(

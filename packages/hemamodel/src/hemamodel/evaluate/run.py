@@ -81,7 +81,7 @@ def evaluate(
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
-        places = _places(opened)
+        places = places_of(opened)
         for task in tasks or settings.stage.tasks:
             config = stage_of(task, settings.stage)
 
@@ -161,7 +161,8 @@ def _by_others(
     return result
 
 
-def _places(corpus: "Corpus") -> dict[str, Place]:
+def places_of(corpus: "Corpus") -> dict[str, Place]:
+    """Where each row of a corpus is."""
     columns = corpus.index.select(["sample_id", "split", "group_id"]).to_pydict()
     rows = zip(columns["sample_id"], columns["split"], columns["group_id"], strict=True)
     return {name: Place(split, unit or name) for name, split, unit in rows}

@@ -1,0 +1,64 @@
+"""Frozen features, ours and others'."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hemamodel.cli import app
+from hemamodel.evaluate.probe import by_type, readers
+from hemamodel.train.start import Call, train
+from typer.testing import CliRunner
+
+SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
+SIZE = ("tasks.classification.image.sizes=[64]", "tasks.classification.image.evaluation_size=64")
+
+
+def test_readers_find_what_is_there() -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(3, 8)) * 4
+    kinds = random.integers(0, 3, 90)
+    x = centres[kinds] + random.normal(size=(90, 8)) * 0.2
+    y = [("a", "b", "c")[kind] for kind in kinds]
+    found = readers(x[:60], y[:60], x[60:])
+    assert set(found) == {"linear", "knn_1", "knn_20"}
+    assert all(answers == y[60:] for answers in found.values())
+
+
+def test_kind_alone_tells_what_is_common_in_it() -> None:
+    kinds, values = ["n", "n", "n", "l", None], ["lobed", "lobed", "round", "round", "round"]
+    assert by_type(kinds, values, ["n", "l", "unseen"]) == ["lobed", "round", "round"]
+
+
+def test_a_run_and_another_encoder_are_probed(phantom_corpus: Path, tmp_path: Path) -> None:
+    from transformers import Dinov2Config, Dinov2Model
+
+    changes = (*SMALL, *SIZE, "batch_size=4", "epochs=1", "data.train={classification: {raabin: 1}}")
+    run = train(Call(1, phantom_corpus, tmp_path, "tiny", assignments=changes, overfit=4, device="cpu"))
+    call = ["--source", "wbcatt", "--corpus", str(phantom_corpus), "--device", "cpu", "--workers", "0"]
+    done = CliRunner().invoke(app, ["probe", str(run.path), *call, "--json"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = json.loads(done.stdout)
+    assert found["features"] == 32 and found["train"] > found["test"] > 0
+    assert set(found["targets"]["label"]) == {"linear", "knn_1", "knn_20", "majority"}
+    assert "nucleus_shape" in found["targets"] and "type_majority" in found["targets"]["nucleus_shape"]
+    assert found["targets"]["label"]["linear"]["samples"] == found["test"]
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 224, "patch_size": 56}
+    Dinov2Model(Dinov2Config(**sizes)).save_pretrained(tmp_path / "dino")
+    other = CliRunner().invoke(app, ["probe", "--encoder", str(tmp_path / "dino"), *call])
+    assert other.exit_code == 0, (other.output, other.exception)
+    assert "16 features" in other.stdout and "nucleus_shape" in other.stdout
+
+
+def test_what_cannot_be_probed_is_a_sentence(phantom_corpus: Path, tmp_path: Path) -> None:
+    for given, words in (
+        ([], "Name a run to be probed"),
+        (["--encoder", str(tmp_path)], "No encoder can be read from"),
+    ):
+        done = CliRunner().invoke(app, ["probe", *given, "--corpus", str(phantom_corpus)])
+        assert done.exit_code and words in str(done.exception)
+    with pytest.raises(Exception, match="no source of single cells called 'bccd'"):
+        from hemamodel.evaluate.encoders import Encoder
+        from hemamodel.evaluate.probe import probe
+
+        probe(Encoder("none", 64, lambda batch: batch.images), phantom_corpus, "bccd")  # type: ignore[arg-type, return-value]
