@@ -1,7 +1,7 @@
-"""Commands that bring weights in and out: convert."""
+"""Commands that bring weights in and out: convert, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from hemadata.console import emit, say
@@ -12,9 +12,16 @@ from hemamodel.cli.options import Json, Preset, Settings
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=CONVERT)(convert)
+    app.command(epilog=EXPORT)(export)
 
 
 CONVERT = "Examples:\n\n    hemamodel convert checkpoint0023.pth --out runs/released --text google/flan-t5-base"
+
+EXPORT = (
+    "Examples:\n\n"
+    "    hemamodel export runs/stage1-base-001 --task classification --out cells.onnx\n\n"
+    "    hemamodel export runs/stage4-base-001 --task detection --disease malaria --size 832x1344 --out malaria.onnx"
+)
 
 
 def convert(
@@ -42,3 +49,31 @@ def convert(
     say(f"{run.path} is complete; every key stands in {run.path / 'conversion.json'}.")
     if text is None:
         say(f"It has no tokenizer yet, which prompts need: save that of google/flan-t5-base in {run.text}.")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    task: Annotated[Literal["classification", "detection", "segmentation"], typer.Option(help="What the graph does.")],
+    out: Annotated[Path, typer.Option(help="File; a JSON beside it tells inputs and outputs.")],
+    to: Annotated[Literal["onnx", "torch-export"], typer.Option(help="Whose format.")] = "onnx",
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of its images; default: the evaluation size.")] = None,
+    disease: Annotated[str | None, typer.Option(help="For the prompt, which becomes part of the graph.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The whole prompt, instead of the corpus' wording.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a task of a run as a graph that runs without hemamodel, compared with the model first."""
+    from hemamodel.errors import UsageError
+    from hemamodel.export import export
+
+    sides = None
+    if size is not None:
+        try:
+            height, width = (int(side) for side in size.lower().split("x"))
+        except ValueError:
+            raise UsageError(f"--size {size}: expected HEIGHTxWIDTH, as 512x512.") from None
+        sides = (height, width)
+    done = export(run, out, task, to, sides, disease, prompt)
+    if as_json:
+        emit({"file": str(done.file), "about": str(done.about), "difference": done.difference})
+    else:
+        say(f"{done.file}: at most {done.difference:.1g} away from the model. Inputs and outputs: {done.about}")

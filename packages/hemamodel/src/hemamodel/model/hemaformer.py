@@ -77,7 +77,7 @@ class CrossModalFusion(nn.Module):
             Fused states `[B, Q, text_dim]` and their padding `[B, Q]` (no query is ever padded).
         """
         text, image = self.project_text(text), self.project_image(image)  # [B, L, D], [B, N, D]
-        q = self.queries.expand(len(text), -1, -1)  # [B, Q, D]
+        q = self.queries.expand(text.shape[0], -1, -1)  # [B, Q, D]
         j = self.norm_text(q + attend(self.read_text, q, text, text_padding))  # [B, Q, D]
         fused = self.norm_image(j + attend(self.read_image, j, image, image_padding))  # [B, Q, D]
         return self.project_out(fused), text_padding.new_zeros(fused.shape[:2])
@@ -125,7 +125,7 @@ class SingleCellFeatureExtraction(nn.Module):
 
     def forward(self, features: tuple[Tensor, ...], padding: Tensor) -> Tensor:
         """Sets of tokens, each `[B, N, D]`, and their common padding `[B, N]` -> feature `[B, D]`."""
-        query = self.query.expand(len(padding), -1, -1)  # [B, 1, D]
+        query = self.query.expand(padding.shape[0], -1, -1)  # [B, 1, D]
         tokens = torch.cat(features, dim=1)  # [B, S*N, D]
         z = attend(self.read, query, tokens, padding.repeat(1, len(features))).squeeze(1)  # [B, D]
         means = [masked_mean(feature, padding) for feature in features]  # S of [B, D]

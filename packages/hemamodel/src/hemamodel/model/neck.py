@@ -33,7 +33,7 @@ class FeaturePyramid:
         """One level of `tokens` [B, N, D] (these or an encoder's) as a map [B, D, h, w]."""
         sizes = [height * width for height, width in self.shapes]
         rows = torch.split(tokens, sizes, dim=1)[index]  # [B, h*w, D]
-        return rows.transpose(1, 2).reshape(len(rows), -1, *self.shapes[index])
+        return rows.transpose(1, 2).reshape(rows.shape[0], -1, *self.shapes[index])
 
     def centres(self) -> Tensor:
         """Centre (x, y) of each token in units of the unpadded image, [B, N, 2]; above 1 where padded."""

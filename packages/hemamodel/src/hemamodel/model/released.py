@@ -62,7 +62,7 @@ class ReleasedCrossModalFusion(nn.Module):
                 f"text position by position: pad every text to {len(self.queries)} tokens"
             )
         projected, image = self.project_text(text), self.project_image(image)  # [B, L, D], [B, N, D]
-        q = self.queries.expand(len(text), -1, -1)  # [B, Q, D]
+        q = self.queries.expand(text.shape[0], -1, -1)  # [B, Q, D]
         for layer in self.layers:
             q = layer(q, projected, image)
         return text + self.project_out(q), text_padding  # [B, Q, text_dim]
@@ -105,5 +105,5 @@ class ReleasedSingleCellFeatureExtraction(nn.Module):
     def forward(self, features: tuple[Tensor, ...], padding: Tensor) -> Tensor:
         """One set of tokens, `[B, N, D]` -> feature `[B, D]`."""
         (tokens,) = features
-        query = self.query.expand(len(tokens), -1)  # [B, D]
+        query = self.query.expand(tokens.shape[0], -1)  # [B, D]
         return self.project(torch.cat([query, tokens.mean(dim=1)], dim=-1))  # type: ignore[no-any-return]

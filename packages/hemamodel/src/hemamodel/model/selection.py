@@ -54,7 +54,7 @@ class QuerySelection(nn.Module):
         states, logits, proposals = (_take(x, tokens) for x in (states, logits, proposals))
         # The box head runs on the selected tokens only; boxes are kept out of half precision.
         boxes = (self.box(states).to(proposals.dtype) + torch.logit(proposals)).sigmoid()  # [B, Q, 4]
-        content = self.content.weight.expand(len(memory), -1, -1)  # [B, Q, D]
+        content = self.content.weight.expand(memory.shape[0], -1, -1)  # [B, Q, D]
         return Selection(content, boxes.detach(), logits, boxes, tokens)
 
 

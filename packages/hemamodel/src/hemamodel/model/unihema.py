@@ -33,10 +33,11 @@ from hemamodel.model.upsampler import LearnedUpsampler, ResizeUpsampler
 
 @dataclass(frozen=True)
 class Prompt:
-    """Texts as the model reads them: ids [B, L] and padding [B, L]."""
+    """Texts as the model reads them: ids [B, L] and padding [B, L]; states [B, L, text width] where known already."""
 
     ids: Tensor
     padding: Tensor
+    states: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -182,11 +183,14 @@ class UniHema(nn.Module):
             reference = torch.cat([noise.reference.to(reference.dtype), reference], dim=1)
             blocked, absent = noise.blocked(queries), noise.all_absent(queries)
         if prompt is not None and self.config.prompts:
-            content = self.tgvr(content, self.text.encode(prompt.ids, prompt.padding), prompt.padding)
+            content = self.tgvr(content, self._states(prompt), prompt.padding)
         decoded = self.image_decoder(content, reference, memory, features, self.det_heads.box, blocked, absent)
         labels, morphology = self.det_heads(decoded.states)
         noisy = 0 if noise is None else len(noise.target)
         return Found(labels, decoded.boxes, morphology, decoded.states[-1], selection, noisy)
+
+    def _states(self, prompt: Prompt) -> Tensor:
+        return self.text.encode(prompt.ids, prompt.padding) if prompt.states is None else prompt.states
 
     def segment(self, images: Tensor, padding: Tensor, prompt: Prompt | None = None) -> Tensor:
         """QGMF: mask logits [B, 1, H, W] of the foreground, at the size of the input."""
