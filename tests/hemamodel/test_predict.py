@@ -98,3 +98,40 @@ def test_pictures_of_any_size_are_read(run: Path, tmp_path: Path, size: tuple[in
     Image.new("RGB", size, "white").save(tmp_path / "odd.png", compress_level=1)
     (result,) = Predictor(run, "cpu")([tmp_path / "odd.png"], "classification")
     assert result.answer["label"]
+
+
+def test_masks_boxes_and_features_as_files(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Read back by others: Pillow, pycocotools, numpy without pickle."""
+    import numpy as np
+    from pycocotools.coco import COCO
+
+    def predict(*more: str) -> list[dict[str, object]]:
+        done = CliRunner().invoke(app, ["predict", str(pictures), "--run", str(run), "--device", "cpu", *more])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    for line in predict("--task", "segmentation", "--masks", str(tmp_path / "masks")):
+        mask = np.asarray(Image.open(str(line["mask"])))
+        assert mask.shape == (70, 90) and set(np.unique(mask)) <= {0, 255}
+        assert (mask > 0).mean() == pytest.approx(line["foreground"], abs=1e-4)
+    lines = predict("--task", "detection", "--threshold", "0", "--coco", str(tmp_path / "new" / "found.json"))
+    coco = COCO(str(tmp_path / "new" / "found.json"))
+    assert [each["file_name"] for each in coco.loadImgs(coco.getImgIds())] == [line["image"] for line in lines]
+    first = coco.loadAnns(coco.getAnnIds(imgIds=[1]))
+    assert [each["bbox"] for each in first] == [each["bbox"] for each in lines[0]["objects"]]  # type: ignore[attr-defined]
+    names = {each["id"]: each["name"] for each in coco.loadCats(coco.getCatIds())}
+    assert [names[each["category_id"]] for each in first] == [each["label"] for each in lines[0]["objects"]]  # type: ignore[attr-defined]
+    done = CliRunner().invoke(app, ["embed", str(pictures), "--run", str(run), "--out", str(tmp_path / "cells.npz")])
+    assert done.exit_code == 0, done.output
+    stored = np.load(tmp_path / "cells.npz", allow_pickle=False)
+    assert stored["features"].shape == (2, 32) and [Path(n).name for n in stored["names"]] == ["0.png", "1.png"]
+    refused = CliRunner().invoke(app, ["predict", str(pictures), "--run", str(run), "--task", "vqa", "--coco", "x"])
+    assert isinstance(refused.exception, UsageError)
+
+
+def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    from hemamodel.predict.write import unique_names
+
+    files = [tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", tmp_path / "b" / "2.png"]
+    names = unique_names(files)
+    assert len(set(names.values())) == 3 and names[files[2]] == "2.png"

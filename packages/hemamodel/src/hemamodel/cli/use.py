@@ -1,17 +1,18 @@
-"""Commands that use a trained model: predict."""
+"""Commands that use a trained model: predict, embed."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from hemadata.console import emit
+from hemadata.console import emit, say
 
-from hemamodel.cli.options import Device, Task
+from hemamodel.cli.options import Device, Json, Task
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=PREDICT)(predict)
+    app.command(epilog=EMBED)(embed)
 
 
 PREDICT = (
@@ -19,6 +20,8 @@ PREDICT = (
     "    hemamodel predict smear.jpg --run runs/stage4-base-001 --task detection --disease malaria --overlay found\n\n"
     '    hemamodel predict cells/ --run runs/stage6-base-001 --task vqa --question "Which cell is this?"'
 )
+
+EMBED = "Examples:\n\n    hemamodel embed cells/ --run runs/stage1-base-001 --out cells.npz"
 
 
 def predict(
@@ -30,18 +33,57 @@ def predict(
     question: Annotated[str | None, typer.Option(help="For vqa; for mlm the sentence with its masks.")] = None,
     threshold: Annotated[float, typer.Option(help="Least score of an object.", min=0, max=1)] = 0.3,
     overlay: Annotated[Path | None, typer.Option(help="Folder for pictures with boxes or masks drawn.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder for masks of segmentation: PNG, 0 and 255.")] = None,
+    coco: Annotated[Path | None, typer.Option(help="File for all boxes of detection, as COCO.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(help="Pictures at once; of one size, or results differ by their padding.", min=1)
+    ] = 1,
     device: Device = None,
 ) -> None:
-    """Ask a trained model about pictures: one JSON object a line, boxes as x, y, w, h in pixels."""
+    """Ask a trained model about pictures: one JSON object a line, as docs/predicting.md describes."""
+    from hemamodel.errors import UsageError
     from hemamodel.predict.overlay import draw
     from hemamodel.predict.predictor import Predictor, find_images
+    from hemamodel.predict.write import CocoFile, unique_names, write_mask
+
+    if (masks and task != "segmentation") or (coco and task != "detection"):
+        raise UsageError("--masks goes with --task segmentation, --coco with --task detection.")
+    files = find_images(images)
+    names, predictor = unique_names(files), Predictor(run, device)
+    gathered = CocoFile(predictor.names["detection"])
+    for folder in (overlay, masks, coco and coco.parent):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    asked = {"disease": disease, "prompt": prompt, "question": question}
+    for result in predictor(files, task, threshold=threshold, batch_size=batch_size, **asked):
+        line: dict[str, Any] = {"image": str(result.image), "task": task, **result.answer}
+        if masks is not None:
+            line["mask"] = str(write_mask(result, masks, names[result.image]))
+        if overlay is not None:
+            line["overlay"] = str(draw(result, overlay, names[result.image]))
+        if coco is not None:
+            gathered.add(result)
+        emit(line)
+    if coco is not None:
+        gathered.write(coco)
+
+
+def embed(
+    images: Annotated[list[Path], typer.Argument(help="Pictures of single cells, or folders of them.")],
+    run: Annotated[Path, typer.Option(help="Folder of a complete run.")],
+    out: Annotated[Path, typer.Option(help="npz file: names [n], features [n, D].")],
+    batch_size: Annotated[int, typer.Option(help="Pictures at once.", min=1)] = 8,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Features of single cells, for other people's classifiers and maps."""
+    from hemamodel.predict.predictor import Predictor, find_images
+    from hemamodel.predict.write import embed, write_features
 
     files = find_images(images)
-    predictor = Predictor(run, device)
-    if overlay is not None:
-        overlay.mkdir(parents=True, exist_ok=True)
-    for result in predictor(files, task, disease=disease, prompt=prompt, question=question, threshold=threshold):
-        line: dict[str, Any] = {"image": str(result.image), "task": task, **result.answer}
-        if overlay is not None:
-            line["overlay"] = str(draw(result, overlay))
-        emit(line)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    count, width = write_features(out, embed(Predictor(run, device), files, batch_size))
+    if as_json:
+        emit({"file": str(out), "pictures": count, "features": width})
+    else:
+        say(f"{out}: {count:,} pictures, {width} features each.")

@@ -1,8 +1,10 @@
 """Results drawn on their pictures."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+from hemadata.atomic import write_bytes
 from hemadata.formats.pictures import open_picture
 from hemadata.phantom import draw_boxes
 from PIL import Image, ImageOps
@@ -13,7 +15,7 @@ COLOURS = ("#1f5fbf", "#c0392b", "#b8860b", "#138d75", "#7d3c98", "#ca6f1e", "#2
 STRENGTH = 110  # of 255, of a mask over the picture
 
 
-def draw(result: Result, folder: Path) -> Path:
+def draw(result: Result, folder: Path, name: str | None = None) -> Path:
     """Write `<name>.png` with boxes, or with the mask laid over; other results leave the picture as it is."""
     image = ImageOps.exif_transpose(open_picture(result.image.read_bytes())).convert("RGB")
     if result.mask is not None:
@@ -25,6 +27,7 @@ def draw(result: Result, folder: Path) -> Path:
         (each["bbox"], f"{each['label']} {each['score']:.2f}", COLOURS[names.index(each["label"]) % len(COLOURS)])
         for each in objects
     ]
-    path = folder / f"{result.image.name}.png"
-    draw_boxes(image, boxes).save(path, "PNG")
+    path, buffer = folder / f"{name or result.image.name}.png", io.BytesIO()
+    draw_boxes(image, boxes).save(buffer, "PNG")
+    write_bytes(path, buffer.getvalue())
     return path

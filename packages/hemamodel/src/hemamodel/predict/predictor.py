@@ -1,7 +1,7 @@
 """A trained model on pictures from anywhere: files in, plain results out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Result:
             part of the picture; vqa and mlm `text`.
         detections: the objects, for drawing.
         mask: bool [H, W], for drawing.
+        size: width and height of the stored picture.
     """
 
     image: Path
@@ -40,6 +41,7 @@ class Result:
     answer: dict[str, Any]
     detections: Detections | None = None
     mask: torch.Tensor | None = None
+    size: tuple[int, int] = (0, 0)
 
 
 class Predictor:
@@ -91,8 +93,10 @@ class Predictor:
         transform = self._transform(task)
         for start in range(0, len(images), batch_size):
             files = images[start : start + batch_size]
-            batch = collate([transform(_sample(path, task, text), 0) for path in files]).to(self.device)
-            yield from self._ask(batch, files, threshold)
+            batch = collate([transform(sample_of(path, task, text), 0) for path in files]).to(self.device)
+            sizes = [(width, height) for height, width in batch.original_sizes.tolist()]
+            for result, size in zip(self._ask(batch, files, threshold), sizes, strict=True):
+                yield replace(result, size=size)
 
     def _ask(self, batch: Batch, files: Sequence[Path], threshold: float) -> Iterator[Result]:
         model, task = self.model, batch.task
@@ -176,7 +180,12 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _sample(path: Path, task: str, text: str) -> Sample:
+def sample_of(path: Path, task: str, text: str) -> Sample:
+    """A picture file as a sample that transforms take.
+
+    Raises:
+        InputMissingError: it cannot be read as a picture.
+    """
     try:
         image = decode.image(path.read_bytes())
     except (OSError, DefectError) as error:
