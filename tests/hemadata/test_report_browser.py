@@ -1,106 +1,13 @@
-"""The report in a real browser: it paints, filters, opens a picture by keyboard, and asks for nothing outside.
+"""The report in a real browser: it paints, filters, opens a picture by keyboard, and asks for nothing outside."""
 
-Needs a Chromium: `HEMA_CHROMIUM`, or one on the PATH. It is spoken to through a pipe, so nothing else is installed.
-"""
-
-import json
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hemadata
-import pytest
+from browser import Browser, browser
 from hemadata.report import write
 
-NAMES = ("chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome")
-READY = "document.documentElement?.dataset.ready === 'yes'"
-
-
-class Browser:
-    """The least of the DevTools protocol: JSON messages over two pipes, each ended by a zero byte."""
-
-    def __init__(self, program: str, profile: Path) -> None:
-        to_child, self._send = os.pipe()
-        self._receive, from_child = os.pipe()
-        arguments = [program, "--headless", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-        arguments += ["--no-first-run", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-        script = f'exec 3<&{to_child} 4>&{from_child}; exec "$@"'  # the browser wants these two numbers
-        self._process = subprocess.Popen(
-            ["bash", "-c", script, "bash", *arguments], pass_fds=(to_child, from_child), stderr=subprocess.DEVNULL
-        )
-        os.close(to_child)
-        os.close(from_child)
-        self._number, self._rest, self._session = 0, b"", ""
-        self.events: list[dict[str, Any]] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **parameters: Any) -> Any:
-        """Call a method and wait for its answer; events that come before it are kept."""
-        self._number += 1
-        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        message |= {"sessionId": self._session} if self._session else {}
-        os.write(self._send, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._message()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self.events.append(answer)
-
-    def _message(self) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            block = os.read(self._receive, 1 << 16)
-            if not block:
-                raise EOFError("the browser is gone")
-            self._rest += block
-        text, _, self._rest = self._rest.partition(b"\0")
-        answer: dict[str, Any] = json.loads(text)
-        return answer
-
-    def value(self, expression: str) -> Any:
-        """What an expression gives on the page; a promise is awaited."""
-        told = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
-
-    def open(self, path: Path) -> None:
-        """Open a file and wait until its script has drawn the gallery."""
-        self.call("Page.navigate", url=path.as_uri())
-        self.value(
-            f"new Promise(done => {{ const wait = () => location.protocol === 'file:' && {READY} ? done() : "
-            "setTimeout(wait, 20); wait(); })"
-        )
-
-    def key(self, name: str, code: int, text: str = "") -> None:
-        """Press and release a key."""
-        for kind in ("keyDown", "keyUp"):
-            typed = {"text": text} if text and kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **typed)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._send)
-        os.close(self._receive)
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    program = os.environ.get("HEMA_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not program:
-        pytest.skip("no Chromium on the PATH; set HEMA_CHROMIUM to one")
-    try:
-        started = Browser(program, tmp_path / "profile")
-    except (EOFError, BrokenPipeError):
-        pytest.skip(f"{program} does not start here")
-    yield started
-    started.close()
+__all__ = ["browser"]
 
 
 def test_report_in_a_browser(phantom_corpus: Path, tmp_path: Path, browser: Browser) -> None:

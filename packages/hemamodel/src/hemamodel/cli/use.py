@@ -1,4 +1,4 @@
-"""Commands that use a trained model: predict, embed."""
+"""Commands that use a trained model: predict, embed, demo."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=PREDICT)(predict)
     app.command(epilog=EMBED)(embed)
+    app.command(epilog=DEMO)(demo)
 
 
 PREDICT = (
@@ -21,6 +22,7 @@ PREDICT = (
     '    hemamodel predict cells/ --run runs/stage6-base-001 --task vqa --question "Which cell is this?"'
 )
 
+DEMO = "Examples:\n\n    hemamodel demo --run runs/stage4-base-001 --port 7860"
 EMBED = "Examples:\n\n    hemamodel embed cells/ --run runs/stage1-base-001 --out cells.npz"
 
 
@@ -87,3 +89,20 @@ def embed(
         emit({"file": str(out), "pictures": count, "features": width})
     else:
         say(f"{out}: {count:,} pictures, {width} features each.")
+
+
+def demo(
+    run: Annotated[Path, typer.Option(help="Folder of a complete run.")],
+    port: Annotated[int, typer.Option(help="Of the page.")] = 7860,
+    host: Annotated[str, typer.Option(help="127.0.0.1: this machine alone.")] = "127.0.0.1",
+    device: Device = None,
+) -> None:
+    """Show a page with upload, prompt or question, boxes, masks, attributes and downloads. Ctrl-C ends it."""
+    from hemamodel.errors import UsageError
+
+    try:
+        from hemamodel.demo import serve
+    except ImportError as error:
+        raise UsageError(f"The page needs {error.name}: pip install 'hemamodel[demo]'.") from None
+    say(f"http://{host}:{port}  (Ctrl-C ends it)")
+    serve(run, device, port, host)
