@@ -194,20 +194,26 @@ def annotation(**changes: Any) -> dict[str, Any]:
 def test_coco_entries_that_repeat_a_picture_are_merged(tmp_path: Path) -> None:
     page = coco_page(annotation(id=1), annotation(id=2, image_id=3), annotation(id=3, image_id=2))
     pictures = list(coco.read(raw(tmp_path, page)))
-    assert [(p.file_name, [a.id for a in p.annotations]) for p in pictures] == [("a.png", ["1", "2"]), ("b.png", ["3"])]
+    assert [(name, [box.source_id for box in boxes]) for name, boxes in pictures] == [
+        ("a.png", ["1", "2"]),
+        ("b.png", ["3"]),
+    ]
 
 
 def test_coco_annotation_keeps_box_class_and_what_else_it_says(tmp_path: Path) -> None:
-    (read,) = next(coco.read(raw(tmp_path, coco_page(annotation(nucleus=2, cytoplasm=None))))).annotations
-    assert (read.id, read.bbox, read.category) == ("7", (1.0, 2.5, 3.0, 4.0), "monocyte")
-    assert read.extra == {"nucleus": 2, "cytoplasm": None}
+    seen: list[dict[str, Any]] = []
+    page = raw(tmp_path, coco_page(annotation(nucleus=2, cytoplasm=None)))
+    (box,) = next(coco.read(page, lambda entry: seen.append(entry) or (("nucleus", "two", "2"),)))[1]  # type: ignore[func-returns-value]
+    assert (box.source_id, box.xywh, box.label_raw) == ("7", (1.0, 2.5, 3.0, 4.0), "monocyte")
+    assert box.attributes == (("nucleus", "two", "2"),)
+    assert (seen[0]["nucleus"], seen[0]["cytoplasm"]) == (2, None)
 
 
 def test_coco_class_name_comes_from_the_list_or_from_the_annotation(tmp_path: Path) -> None:
     named = annotation(category_name="mono")
-    assert next(coco.read(raw(tmp_path, coco_page(named)))).annotations[0].category == "monocyte"
-    assert next(coco.read(raw(tmp_path, coco_page(named, categories=[])))).annotations[0].category == "mono"
-    with pytest.raises(FormatError, match=r"annotation 7 .* has no name"):
+    assert next(coco.read(raw(tmp_path, coco_page(named))))[1].labels == ("monocyte",)
+    assert next(coco.read(raw(tmp_path, coco_page(named, categories=[]))))[1].labels == ("mono",)
+    with pytest.raises(FormatError, match=r"annotations 1: .*category 1 has no name"):
         list(coco.read(raw(tmp_path, coco_page(annotation(), categories=[]))))
 
 
@@ -260,8 +266,8 @@ def test_coco_class_that_is_no_word_is_refused(tmp_path: Path) -> None:
 
 def test_coco_annotation_without_number_has_none(tmp_path: Path) -> None:
     without = {key: value for key, value in annotation().items() if key != "id"}
-    (read,) = next(coco.read(raw(tmp_path, coco_page(without)))).annotations
-    assert read.id is None, "unknown is null, not the word None"
+    (box,) = next(coco.read(raw(tmp_path, coco_page(without))))[1]
+    assert box.source_id is None, "unknown is null, not the word None"
 
 
 # Tables

@@ -4,11 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from hemadata.build.plan import Plan, make_plan
 from hemadata.errors import HemaError, InputMissingError
 from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.formats.spool import Spool, Tell
 from hemadata.ontology.normal import normalise
 from hemadata.sources.base import Raw, Source
 from hemadata.sources.facts import SourceFacts
@@ -56,19 +58,27 @@ class RawReport:
         return asdict(self) | {"sound": self.is_sound}
 
 
-def inspect(source: Source, roots: Sequence[Path]) -> RawReport:
+def inspect(source: Source, roots: Sequence[Path], tell: Tell = lambda line: None) -> RawReport:
     """Read the raw folders of a source as a build would, opening no picture.
 
     Args:
         source: whose page is compared.
         roots: folders with one raw folder per slug.
+        tell: told, in a line for a person, before a large archive is unpacked for the while.
 
     Raises:
         InputMissingError: a raw folder is not there.
     """
     report = RawReport(source.name, expected=_expected_images(source.facts))
+    with TemporaryDirectory(prefix="hemadata-") as folder:
+        _inspect(source, roots, Spool(Path(folder) / "spool", tell), report)
+    report.deviations.sort(key=lambda d: (SEVERITIES.index(d.severity), d.rule, d.where))
+    return report
+
+
+def _inspect(source: Source, roots: Sequence[Path], spool: Spool, report: RawReport) -> None:
     try:
-        raw = source.open_raw(roots)
+        raw = source.open_raw(roots, spool)
         _compare_files(source, raw, report)
         plan = make_plan(source, raw)
     except InputMissingError:
@@ -81,8 +91,6 @@ def inspect(source: Source, roots: Sequence[Path]) -> RawReport:
         _compare_labels(plan, report)
         _compare_defects(plan, report)
         _compare_pictures(plan, raw, report)
-    report.deviations.sort(key=lambda d: (SEVERITIES.index(d.severity), d.rule, d.where))
-    return report
 
 
 def _expected_images(facts: SourceFacts) -> int | None:

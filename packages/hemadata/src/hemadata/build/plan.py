@@ -3,9 +3,10 @@
 import json
 import marshal
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
+from sys import intern
 from typing import Any
 
 import xxhash
@@ -66,7 +67,7 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         HemaError: the layout is not the published one, a key comes twice, or a raw label is not in the map.
     """
     try:
-        refs = list(islice(source.index(raw), limit))
+        refs = list(_lean(islice(source.index(raw), limit)))
     except LayoutError as error:
         raise LayoutError(" ".join([str(error), *_where_to_change(source, error), *_advice(raw)])) from error
     _refuse_doubles(source, refs)
@@ -86,6 +87,20 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         hashed[bucket_of(sample_id, buckets)].append((hash_of(sample_id), ref))
     units = [Unit(b, [ref for _, ref in sorted(hashed[b], key=lambda pair: pair[0])]) for b in sorted(hashed)]
     return Plan(source, buckets, units, raw.problems)
+
+
+def _lean(refs: Iterable[Ref]) -> Iterator[Ref]:
+    """The same references, of which those that say the same hold it once: there may be hundreds of thousands."""
+    once: dict[Any, Any] = {}
+    for ref in refs:
+        if ref.group is not None:
+            ref.group = intern(ref.group)
+        if ref.label_raw is not None:
+            ref.label_raw = intern(ref.label_raw)
+        said = tuple(ref.about.items())
+        if all(isinstance(value, str | None) for _, value in said):
+            ref.about = once.setdefault(said, ref.about)
+        yield ref
 
 
 def _advice(raw: Raw) -> list[str]:

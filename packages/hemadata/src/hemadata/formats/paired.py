@@ -40,7 +40,7 @@ def pairs(
             yield key, image, found
         else:
             problem(image, key, "missing_annotation", f"no {partner} of that name")
-    for key in sorted(partners.keys() - images.keys()):
+    for key in sorted(key for key in partners if key not in images):
         problem(partners[key], key, "missing_image", f"no image of that name for this {partner}")
 
 

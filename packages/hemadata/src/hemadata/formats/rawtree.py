@@ -62,7 +62,9 @@ class RawTree:
     def below(self, folder: str) -> "RawTree":
         """The files of one folder; their names in reports stay relative to the raw folder."""
         top = folder.rstrip("/") + "/" if folder.strip("/") else ""
-        inside = {name[len(top) :]: file for name, file in self.files.items() if name.startswith(top)}
+        inside = self.files
+        if top:
+            inside = {name[len(top) :]: file for name, file in self.files.items() if name.startswith(top)}
         prefix = self.prefix + top
         junk = [file for file in self.junk if file.name.startswith(prefix)]
         left_out = [entry for entry in self.left_out if entry[0].startswith(prefix)]

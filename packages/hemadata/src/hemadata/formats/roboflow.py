@@ -1,19 +1,18 @@
 """Downloads of Roboflow: one project in whichever of five export formats was chosen, told apart by the files in it."""
 
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from hemadata.errors import FormatError, LayoutError
 from hemadata.formats import coco, voc, yolo
-from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.boxes import Boxes
+from hemadata.formats.gathered import Gathered
 from hemadata.formats.paired import PICTURES, Problem, matched
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.formats.tables import read_records
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-Corners = dict[str, list[tuple[str, list[float]]]]
 Found = Iterator[tuple[str | None, RawFile, Boxes]]
 
 
@@ -90,12 +89,7 @@ def _by_page(
 
 def _coco(page: RawFile) -> dict[str, Boxes]:
     # By name: number 0 is a category for the whole project in some exports and a class in others.
-    return {
-        picture.file_name.rpartition("/")[2]: Boxes.of(
-            Box(a.bbox, a.category, source_id=a.id) for a in picture.annotations
-        )
-        for picture in coco.read(page)
-    }
+    return {name.rpartition("/")[2]: boxes for name, boxes in coco.read(page)}
 
 
 def _voc(page: RawFile) -> Boxes:
@@ -109,40 +103,40 @@ def _voc(page: RawFile) -> Boxes:
 
 
 def _table(page: RawFile) -> dict[str, Boxes]:
-    found: Corners = defaultdict(list)
+    found = Gathered()
     for row in read_records(page, {"filename", "class", *SIDES}):
         try:
-            found[row["filename"]].append((row["class"], [float(row[side]) for side in SIDES]))
+            x0, y0, x1, y1 = (float(row[side]) for side in SIDES)
         except ValueError as error:
             raise FormatError(f"{page.name}: a box of {row['filename']} has no numbers ({error}).") from error
-    return _packed(found)
+        found.add(row["filename"], (x0, y0, x1 - x0, y1 - y0), row["class"])
+    return dict(found.pictures())
 
 
 def _keras(tree: RawTree, page: RawFile) -> dict[str, Boxes]:
     """Lines `picture x1,y1,x2,y2,class ...`; the words of the classes stand one a line in a file beside it."""
     place = page.name.removeprefix(tree.prefix).replace("_annotations.txt", "_classes.txt")
     words = [word.strip() for word in tree.file(place).text().splitlines() if word.strip()]
-    found: Corners = {}
-    for count, line in enumerate(page.text().splitlines(), start=1):
+    found = Gathered()
+    for count, line in enumerate(page.lines(), start=1):
         if not line.strip():
             continue
         name, *boxes = line.split()
+        name = name.rpartition("/")[2]
+        found.name(name)
         try:
-            numbers = [[float(n) for n in box.split(",")] for box in boxes]
-            found[name.rpartition("/")[2]] = [(words[int(box[4])], box[:4]) for box in numbers]
-        except (ValueError, IndexError) as error:
+            for box in boxes:
+                x0, y0, x1, y1, number = (float(n) for n in box.split(","))
+                found.add(name, (x0, y0, x1 - x0, y1 - y0), words[_place(number, len(words))])
+        except (ValueError, OverflowError) as error:
             raise FormatError(f"{page.name}, line {count}: expected picture x1,y1,x2,y2,class ({error}).") from error
-    return _packed(found)
+    return dict(found.pictures())
 
 
-def _packed(found: Corners) -> dict[str, Boxes]:
-    return {
-        name: Boxes(
-            array("d", [n for _, (x0, y0, x1, y1) in boxes for n in (x0, y0, x1 - x0, y1 - y0)]),
-            tuple(word for word, _ in boxes),
-        )
-        for name, boxes in found.items()
-    }
+def _place(number: float, count: int) -> int:
+    if number != int(number) or not 0 <= number < count:
+        raise ValueError(f"class {number:g}, expected 0 to {count - 1}")
+    return int(number)
 
 
 def _named(tree: RawTree, name: str) -> list[RawFile]:

@@ -1,7 +1,5 @@
 """Archives that can only be read from the front: compressed tars, .gz, .npz, and .rar and .7z by a declared tool.
 
-Of archives that are read in place (.zip, .tar) only the archives in them pass here.
-
 One pass, member by member, nothing held in memory and nothing written. What comes out is not trusted: `spool.py` bounds
 it. A tool never writes either: 7-Zip prints the members one after the other, bsdtar turns any archive into a plain tar.
 """
@@ -16,13 +14,13 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from hemadata.errors import LayoutError
-from hemadata.formats.archives import IN_PLACE, TarHeader, odd_kind
+from hemadata.formats.archives import TarHeader, odd_kind
 
 BLOCK = 1 << 20
 PADDING = 16 << 20  # bytes of zeros that may follow the end of a tar
@@ -64,11 +62,6 @@ class Stream:
     members: Iterator[Streamed]
 
 
-def is_archive(name: str) -> bool:
-    """Whether a file of that name is looked into."""
-    return name.lower().endswith((*IN_PLACE, *ENDINGS))
-
-
 def can_read(path: str) -> bool:
     """Whether this machine can unpack an archive of that name: .rar and .7z need one of `TOOLS` on the path."""
     return not path.lower().endswith(BY_TOOL) or any(map(shutil.which, TOOLS))
@@ -88,13 +81,7 @@ def reading(path: str) -> Iterator[Stream]:
                 yield stream
         elif lower.endswith(".npz"):
             with zipfile.ZipFile(path) as archive:
-                yield _zipped(archive, archive.infolist())
-        elif lower.endswith(".zip"):
-            with zipfile.ZipFile(path) as archive:
-                yield _zipped(archive, [info for info in archive.infolist() if is_archive(info.filename)])
-        elif lower.endswith(".tar"):
-            with open(path, "rb") as file:  # noqa: PTH123
-                yield Stream(None, (member for member in tar_members(file) if is_archive(member.name)))
+                yield Stream(sum(info.file_size for info in archive.infolist()), _zipped(archive))
         else:
             ending = next(ending for ending in _OPEN if lower.endswith(ending))
             with _OPEN[ending](path) as file:
@@ -125,13 +112,10 @@ def _single(path: str, file: IO[bytes], ending: str) -> Iterator[Streamed]:
     yield Streamed(os.path.basename(path)[: -len(ending)], None, None, _blocks(file))  # noqa: PTH119
 
 
-def _zipped(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) -> Stream:
-    def opened() -> Iterator[Streamed]:
-        for info in members:
-            with archive.open(info) as file:
-                yield Streamed(info.filename, info.file_size, None, _blocks(file))
-
-    return Stream(sum(info.file_size for info in members), opened())
+def _zipped(archive: zipfile.ZipFile) -> Iterator[Streamed]:
+    for info in archive.infolist():
+        with archive.open(info) as file:
+            yield Streamed(info.filename, info.file_size, None, _blocks(file))
 
 
 def _blocks(file: IO[bytes] | None, size: int | None = None) -> Iterator[bytes]:

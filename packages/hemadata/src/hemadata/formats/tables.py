@@ -1,7 +1,6 @@
 """Comma-separated tables."""
 
 import csv
-import io
 from collections.abc import Iterator
 
 from hemadata.errors import FormatError
@@ -53,6 +52,6 @@ def read_records(file: RawFile, needed: set[str], fallback: str | None = None) -
 
 def _rows(file: RawFile, fallback: str | None = None) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(io.StringIO(file.text(fallback), newline=""))
+        yield from csv.reader(file.lines(fallback))
     except csv.Error as error:
         raise FormatError(f"{file.name}: not a comma-separated table ({error}).") from error

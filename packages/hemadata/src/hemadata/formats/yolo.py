@@ -23,7 +23,7 @@ _PLACE = re.compile(
 
 
 class RelativeBoxes(Boxes):
-    """Boxes whose numbers are shares of width and height."""
+    """Boxes whose numbers are centre and size, as shares of width and height."""
 
     __slots__ = ()
 
@@ -50,11 +50,11 @@ def read(page: RawFile, words: Sequence[str]) -> RelativeBoxes:
         if not 0 <= number < len(words):
             raise FormatError(f"{page.name}, line {count}: class {number}, expected 0 to {len(words) - 1}")
         if len(shares) == 4:
-            x, y, width, height = shares
-            numbers += (x - width / 2, y - height / 2, width, height)
+            numbers += shares
         elif len(shares) >= 6 and len(shares) % 2 == 0:
             across, down = shares[::2], shares[1::2]
-            numbers += (min(across), min(down), max(across) - min(across), max(down) - min(down))
+            width, height = max(across) - min(across), max(down) - min(down)
+            numbers += (min(across) + width / 2, min(down) + height / 2, width, height)
         else:
             raise FormatError(f"{page.name}, line {count}: {len(shares)} numbers after the class, expected 4")
         labels.append(words[number])
@@ -74,8 +74,8 @@ def in_pixels(boxes: Boxes | None, image: bytes) -> Boxes | None:
         return boxes
     numbers: list[float] = []
     for x, y, width, height in boxes.frames():
-        left, right = _edges(x, width, size[0])
-        top, bottom = _edges(y, height, size[1])
+        left, right = _edges(x - width / 2, width, size[0])
+        top, bottom = _edges(y - height / 2, height, size[1])
         numbers += (left, top, right - left, bottom - top)
     return Boxes(array("d", numbers), boxes.labels)
 

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from hemadata.errors import InputMissingError, LayoutError
+from hemadata.formats import yolo
 from hemadata.formats.boxes import Attribute, Boxes
 from hemadata.formats.rawtree import RawFile, RawTree, unlike
 from hemadata.formats.spool import Spool
@@ -138,8 +139,9 @@ class Raw:
 
 
 def load_bytes(ref: Ref) -> Sample:
-    """Read image and mask as they are; objects are those of the plan."""
-    return Sample(ref.image.read(), ref.mask.read() if ref.mask else None, ref.objects)
+    """Read image and mask as they are; objects are those of the plan, shares of the image turned into pixels."""
+    image = ref.image.read()
+    return Sample(image, ref.mask.read() if ref.mask else None, yolo.in_pixels(ref.objects, image))
 
 
 @dataclass(frozen=True)

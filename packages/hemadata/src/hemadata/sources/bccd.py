@@ -6,11 +6,11 @@ from pathlib import Path
 from PIL import Image
 
 from hemadata.errors import LayoutError
-from hemadata.formats import roboflow, supervisely, voc, yolo
+from hemadata.formats import roboflow, supervisely, voc
 from hemadata.formats.namelists import read_splits, write_splits
 from hemadata.formats.paired import by_stem, matched
 from hemadata.phantom import DrawnCell, Smear, jpeg_bytes
-from hemadata.sources.base import Raw, Ref, Sample
+from hemadata.sources.base import Raw, Ref
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 WORDS = {"red_blood_cell": "RBC", "white_blood_cell": "WBC", "platelet": "Platelets"}
@@ -60,12 +60,6 @@ def _of_dataset_ninja(raw: Raw) -> Iterator[Ref]:
     for key, image, boxes in matched(images, pages, lambda page: supervisely.rectangles(page, 1), raw.problem):
         folder, _, stem = key.partition("/")
         yield Ref(stem, image, objects=boxes, group=stem, split_upstream=SPLITS.get(folder), about=version)
-
-
-def load(ref: Ref) -> Sample:
-    """The image, and its boxes in pixels."""
-    image = ref.image.read()
-    return Sample(image, objects=yolo.in_pixels(ref.objects, image))
 
 
 def draw(out: Path, n: int, seed: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hemadata import ontology
 from hemadata.errors import LayoutError
 from hemadata.formats import coco
-from hemadata.formats.boxes import Attribute, Box, Boxes
+from hemadata.formats.boxes import Attribute
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref
@@ -81,8 +81,8 @@ def _subsets(tree: RawTree) -> dict[str, dict[str, RawFile]]:
 
 def _read(raw: Raw, subset: str, split: str, page: RawFile, files: dict[str, RawFile]) -> Iterator[Ref]:
     named = set()
-    for picture in coco.read(page):
-        name = picture.file_name.rpartition("/")[2]
+    for file_name, boxes in coco.read(page, _attributes):
+        name = file_name.rpartition("/")[2]
         path = f"images/{split}/{name.lower()}"
         stem = name.rpartition(".")[0]
         named.add(path)
@@ -93,7 +93,7 @@ def _read(raw: Raw, subset: str, split: str, page: RawFile, files: dict[str, Raw
         yield Ref(
             key,
             files[path],
-            objects=Boxes.of(_box(annotation) for annotation in picture.annotations),
+            objects=boxes,
             group=slide(key),
             split_upstream=split,
             split_paper=split,  # its 16,770 and 7,260 are ten times the 1,677 and 726 of a subset
@@ -104,15 +104,11 @@ def _read(raw: Raw, subset: str, split: str, page: RawFile, files: dict[str, Raw
             raw.problem(file, f"{subset}/{file.stem}", "missing_annotation", f"{page.name} does not name it")
 
 
-def _box(annotation: coco.Annotation) -> Box:
-    return Box(annotation.bbox, annotation.category, _attributes(annotation), annotation.id)
-
-
 def _attributes(annotation: coco.Annotation) -> tuple[Attribute, ...]:
     """Attributes by their codes; 4, absent and null are unknown, any other code keeps its number and no value."""
     attributes = []
     for attribute in ontology.load().morphology("leukemiaattri").attributes.values():
-        code = annotation.extra.get(attribute.key)
+        code = annotation.get(attribute.key)
         if isinstance(code, float) and code.is_integer():  # a table program made 1.0 of 1
             code = int(code)
         raw = None if code is None else str(code)

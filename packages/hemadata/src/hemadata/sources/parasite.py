@@ -7,9 +7,9 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from hemadata.formats import roboflow, yolo
+from hemadata.formats import roboflow
 from hemadata.phantom import Smear, jpeg_bytes
-from hemadata.sources.base import Raw, Ref, Sample
+from hemadata.sources.base import Raw, Ref
 
 PAPER = {"train": 225, "test": 40}  # an export that is cut so has the paper's split
 WORDS = {"leishmania_clump": "concentrated_leishman_parasite", "leishmania": "leishman_parasite"}
@@ -26,12 +26,6 @@ def index(raw: Raw) -> Iterator[Ref]:
         yield Ref(
             key, image, objects=boxes, group=photograph, split_upstream=split, split_paper=split if is_paper else None
         )
-
-
-def load(ref: Ref) -> Sample:
-    """The image, and its boxes in pixels."""
-    image = ref.image.read()
-    return Sample(image, objects=yolo.in_pixels(ref.objects, image))
 
 
 def draw(out: Path, n: int, seed: int) -> None:

@@ -10,7 +10,7 @@ from hemadata.errors import LayoutError
 from hemadata.formats import yolo
 from hemadata.formats.paired import matched
 from hemadata.phantom import Smear, jpeg_bytes
-from hemadata.sources.base import Raw, Ref, Sample
+from hemadata.sources.base import Raw, Ref
 
 WORDS = ("WBC", "RBC", "Platelets")  # by id: the files disagree on the third word
 PAPER = {"train": 1008, "test": 144}  # the paper's split is that of the folders of this release
@@ -35,12 +35,6 @@ def index(raw: Raw) -> Iterator[Ref]:
     for key, image, boxes in matched(images, pages, partial(yolo.read, words=WORDS), raw.problem):
         split = key.partition("/")[0]
         yield Ref(key, image, objects=boxes, split_upstream=split, split_paper=split if is_paper else None)
-
-
-def load(ref: Ref) -> Sample:
-    """The image, and its boxes in pixels."""
-    image = ref.image.read()
-    return Sample(image, objects=yolo.in_pixels(ref.objects, image))
 
 
 def draw(out: Path, n: int, seed: int) -> None:

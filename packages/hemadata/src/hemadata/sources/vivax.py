@@ -10,6 +10,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from hemadata.errors import FormatError
+from hemadata.formats import json_page
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.paired import is_picture
 from hemadata.formats.rawtree import RawFile
@@ -39,7 +40,7 @@ def index(raw: Raw) -> Iterator[Ref]:
                 path = str(record["image"]["pathname"]).lstrip("/")
                 stem = path.rpartition("/")[2].rpartition(".")[0]
                 boxes = _boxes(record["objects"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 detail = f"not a record with image and objects ({type(error).__name__}: {error})"
                 raw.problem(page, f"record {number}", "unreadable_annotation", detail)
                 continue
@@ -53,14 +54,11 @@ def index(raw: Raw) -> Iterator[Ref]:
             raw.problem(file, stem, "missing_annotation", f"neither {' nor '.join(PAGES)} names it")
 
 
-def _records(page: RawFile) -> list[dict[str, Any]]:
-    try:
-        records = json.loads(page.text())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{page.name}: not JSON ({error}).") from error
-    if not isinstance(records, list):
-        raise FormatError(f"{page.name}: expected a list of records, found a {type(records).__name__}.")
-    return records
+def _records(page: RawFile) -> Iterator[Any]:
+    for key, _, record in json_page.entries(page):
+        if key != json_page.TOP:
+            raise FormatError(f"{page.name}: expected a list of records, found an object.")
+        yield record
 
 
 def _boxes(objects: list[dict[str, Any]]) -> Boxes:
