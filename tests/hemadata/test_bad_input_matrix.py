@@ -121,7 +121,7 @@ PLACES = {  # where a coordinate stands, one after the other
     "record of cells": r'(?<="x2": ")\d+',
     "table of boxes": r"(?<=,)\d+(?=,\d+$)",
 }
-NUMBERS = ("NaN", "Infinity", "-Infinity", "-7", "1e300", "9" * 400, "x", "null", "")
+NUMBERS = ("NaN", "Infinity", "-Infinity", "-7", "1e300", "9" * 400, "1_000", "x", "null", "")
 
 
 @pytest.mark.parametrize("number", NUMBERS)

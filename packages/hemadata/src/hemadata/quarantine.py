@@ -26,7 +26,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "clipped_box": ("repaired", "box cut at the border"),
     "stray_mask_values": ("repaired", "stray mask values set to the nearest declared one"),
     "junk_file": ("ignored", "file that is no data"),
-    "left_out": ("ignored", "link, device or archive that was not read"),
+    "left_out": ("ignored", "link, device, archive or folder that was not read"),
 }
 WITHHELD = ("lost", "part")
 

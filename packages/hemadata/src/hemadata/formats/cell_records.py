@@ -10,6 +10,7 @@ from typing import Any
 
 from hemadata.errors import FormatError
 from hemadata.formats.boxes import Boxes, Rating
+from hemadata.formats.decimals import decimal
 from hemadata.formats.paired import PICTURES
 from hemadata.formats.rawtree import RawFile
 
@@ -40,7 +41,7 @@ def read(page: RawFile) -> Record:
     try:
         whole = json.loads(page.text())
         cells = sorted((int(m[1]), whole[key]) for key in whole if (m := _CELL.fullmatch(key)))
-        corners = [[float(cell[side]) for side in ("x1", "y1", "x2", "y2")] for _, cell in cells]
+        corners = [[decimal(cell[side]) for side in ("x1", "y1", "x2", "y2")] for _, cell in cells]
         ratings = tuple(_ratings(cell) for _, cell in cells)
         film, ids = whole.get("Film ID"), tuple(cell.get("Cell_ID") for _, cell in cells)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

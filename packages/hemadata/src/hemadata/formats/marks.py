@@ -13,6 +13,7 @@ from sys import intern
 
 from hemadata.errors import FormatError
 from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.rawfile import RawFile
 from hemadata.geometry import XYWH
 
@@ -88,7 +89,7 @@ def _add(marks: Marks, cells: list[str]) -> str | None:
     if shape not in _POINTS:
         return f"no {' or '.join(_POINTS)} in the fourth field"
     try:
-        numbers = [float(cell) for cell in cells[5 : 5 + 2 * _POINTS[shape]]]
+        numbers = [decimal(cell) for cell in cells[5 : 5 + 2 * _POINTS[shape]]]
     except ValueError:
         return "a coordinate that is no number"
     if len(numbers) != 2 * _POINTS[shape] or not all(map(isfinite, numbers)):

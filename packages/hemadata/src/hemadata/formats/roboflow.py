@@ -7,6 +7,7 @@ from functools import partial
 from hemadata.errors import FormatError, LayoutError
 from hemadata.formats import coco, voc, yolo
 from hemadata.formats.boxes import Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.gathered import Gathered
 from hemadata.formats.paired import PICTURES, Problem, matched
 from hemadata.formats.rawtree import RawFile, RawTree
@@ -106,7 +107,7 @@ def _table(page: RawFile) -> dict[str, Boxes]:
     found = Gathered()
     for row in read_records(page, {"filename", "class", *SIDES}):
         try:
-            x0, y0, x1, y1 = (float(row[side]) for side in SIDES)
+            x0, y0, x1, y1 = (decimal(row[side]) for side in SIDES)
         except ValueError as error:
             raise FormatError(f"{page.name}: a box of {row['filename']} has no numbers ({error}).") from error
         found.add(row["filename"], (x0, y0, x1 - x0, y1 - y0), row["class"])
@@ -126,8 +127,8 @@ def _keras(tree: RawTree, page: RawFile) -> dict[str, Boxes]:
         found.name(name)
         try:
             for box in boxes:
-                x0, y0, x1, y1, number = (float(n) for n in box.split(","))
-                found.add(name, (x0, y0, x1 - x0, y1 - y0), words[_place(number, len(words))])
+                x0, y0, x1, y1, kind = (decimal(n) for n in box.split(","))
+                found.add(name, (x0, y0, x1 - x0, y1 - y0), words[_place(kind, len(words))])
         except (ValueError, OverflowError) as error:
             raise FormatError(f"{page.name}, line {count}: expected picture x1,y1,x2,y2,class ({error}).") from error
     return dict(found.pictures())

@@ -11,6 +11,7 @@ from sys import intern
 
 from hemadata.errors import FormatError
 from hemadata.formats.boxes import Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.xml_page import root_of
 
 _OBJECT = re.compile(
@@ -58,8 +59,8 @@ def boxes_of(found: Iterable[tuple[str, ...]], first: int) -> Boxes:
     labels: list[str] = []
     for name, xmin, ymin, xmax, ymax in found:
         try:
-            x, y = float(xmin), float(ymin)
-            width, height = float(xmax) - x, float(ymax) - y
+            x, y = decimal(xmin), decimal(ymin)
+            width, height = decimal(xmax) - x, decimal(ymax) - y
         except ValueError as error:
             corners = xmin, ymin, xmax, ymax
             raise FormatError(f"a {name.strip()} box has corners {corners}, which are not numbers") from error

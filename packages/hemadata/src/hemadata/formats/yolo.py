@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from hemadata.errors import DefectError, FormatError
 from hemadata.formats.boxes import Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.paired import PICTURES
 from hemadata.formats.pictures import open_picture
 from hemadata.formats.rawtree import RawFile, RawTree
@@ -44,11 +45,11 @@ def read(page: RawFile, words: Sequence[str]) -> RelativeBoxes:
         if not (parts := line.split()):
             continue
         try:
-            number, shares = int(parts[0]), [float(part) for part in parts[1:]]
+            kind, (_, *shares) = int(parts[0]), map(decimal, parts)
         except ValueError as error:
             raise FormatError(f"{page.name}, line {count}: {line.strip()[:60]!r} is not a line of numbers") from error
-        if not 0 <= number < len(words):
-            raise FormatError(f"{page.name}, line {count}: class {number}, expected 0 to {len(words) - 1}")
+        if not 0 <= kind < len(words):
+            raise FormatError(f"{page.name}, line {count}: class {kind}, expected 0 to {len(words) - 1}")
         if len(shares) == 4:
             numbers += shares
         elif len(shares) >= 6 and len(shares) % 2 == 0:
@@ -57,7 +58,7 @@ def read(page: RawFile, words: Sequence[str]) -> RelativeBoxes:
             numbers += (min(across) + width / 2, min(down) + height / 2, width, height)
         else:
             raise FormatError(f"{page.name}, line {count}: {len(shares)} numbers after the class, expected 4")
-        labels.append(words[number])
+        labels.append(words[kind])
     return RelativeBoxes(array("d", numbers), tuple(labels))
 
 

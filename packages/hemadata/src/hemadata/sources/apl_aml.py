@@ -17,6 +17,7 @@ SIGNED = re.compile(  # Unsigned slides carry no labels and mostly repeat the si
     r"(?:.*/)?Patient_0*(?P<patient>\d+)/(?:(?P<smear>[^/]+)/)?Signed slides/(?P<label>[^/]+)/(?P<name>[^/]+)",
     re.IGNORECASE,
 )
+CASE = re.compile(r"(?:^|/)Clinical_Case/.*Signed slides/.*\.jpg", re.IGNORECASE)
 SPLITS = {"discovery": "train", "validation": "test"}
 # Cut short in the archive and in its mirror: patient and name. The only pictures that a plan looks into.
 DAMAGED = {
@@ -31,6 +32,8 @@ def index(raw: Raw) -> Iterator[Ref]:
     found = {name: match for name in raw.own.files if (match := SIGNED.fullmatch(name))}
     if not found:
         raise raw.unlike("Patient_<n>/Signed slides/<class>/*.jpg")
+    if beside := [file for name, file in raw.own.files.items() if CASE.search(name)]:
+        raw.problem(beside[0], "", "left_out", f"{len(beside)} pictures of a case that the table of patients lacks")
     patients, nodes, prefixes = _patients(raw), raw.facts.labels, raw.facts.labels_fine
     words: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for match in found.values():
@@ -125,6 +128,9 @@ def draw(out: Path, n: int, seed: int) -> None:
         data = jpeg_bytes(tiny.single_cell(100 + number // 2, "myelocyte").image)
         word = ("Metamyelocyte", "Myelocyte")[number % 2]
         write(40 + number // 8, f"Signed slides/{word}", f"MY_{9100000 + number // 2}.jpg", data)
+    case = top / "Clinical_Case" / "cc" / "Signed slides" / "Myelocyte" / "MY_1.jpg"  # not in the table
+    case.parent.mkdir(parents=True)
+    case.write_bytes(jpeg_bytes(tiny.single_cell(99, "myelocyte").image))
     for number in range(facts.defects["junk_file"]):
         write(
             number // 2, f"{('Signed', 'Unsigned')[number % 2]} slides", "Thumbs.db", b"\xd0\xcf\x11\xe0" + bytes(508)

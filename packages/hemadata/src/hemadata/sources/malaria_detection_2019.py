@@ -12,6 +12,7 @@ from PIL import Image
 from hemadata.errors import FormatError
 from hemadata.formats import xlsx
 from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.masks import Foreground, Pixels, boxes_of, read_grey, to_mask
 from hemadata.formats.paired import by_stem, pairs
 from hemadata.phantom import Smear
@@ -54,7 +55,7 @@ def _points(raw: Raw) -> dict[str, list[Box]] | None:
     points: dict[str, list[Box]] = defaultdict(list)
     for number, row in enumerate(xlsx.read_records(tables[0], COLUMNS), start=2):
         try:
-            centre = float(row["center_x"]), float(row["center_y"])
+            centre = decimal(row["center_x"]), decimal(row["center_y"])
         except ValueError as error:
             raise FormatError(f"{tables[0].name}, row {number}: the centre is not two numbers ({error}).") from error
         points[row["imageName"].rpartition(".")[0]].append(Box((*centre, 0.0, 0.0), row["stage"]))

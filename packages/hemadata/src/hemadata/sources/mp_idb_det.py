@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from hemadata.errors import DefectError, FormatError
 from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.decimals import decimal
 from hemadata.formats.masks import boxes_of
 from hemadata.formats.paired import pairs
 from hemadata.formats.pictures import open_picture
@@ -85,7 +86,7 @@ def read_table(table: RawFile) -> dict[str, list[Box]]:
     fitting, rows = 0, 0
     for rows, (name, word, *cells) in enumerate(read_csv(table, columns=6), start=1):
         try:
-            x, y, width, height = map(float, cells)
+            x, y, width, height = map(decimal, cells)
         except ValueError as error:
             raise FormatError(f"{table.name}, row {rows}: {cells} are not four numbers") from error
         fitting += x < y and width < height
