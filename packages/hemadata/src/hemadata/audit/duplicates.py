@@ -5,7 +5,7 @@ from fingerprints, a threshold by kind of image, and a second test on the decode
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from hemadata.audit import candidates, fingerprints
 from hemadata.audit.confirm import confirm
-from hemadata.audit.pictures import Joined, Pair, Pictures, cluster_names
+from hemadata.audit.crops import find_crops
+from hemadata.audit.pictures import Joined, Pair, Pictures, Progress, cluster_names, same_picture
 from hemadata.build.fingerprints import read_fingerprints, write_fingerprints
 from hemadata.build.images import decoded
 from hemadata.build.shards import FINGERPRINT_SCHEMA
@@ -23,7 +24,6 @@ from hemadata.build.thumbnail import SIDE, thumbnail
 from hemadata.corpus import Corpus
 from hemadata.errors import DefectError
 
-Progress = Callable[[str, int, int], None]
 REJECTED = 20  # closest pairs that were not accepted and are told
 
 
@@ -66,7 +66,7 @@ class Found:
 
     def clusters(self) -> dict[str, str]:
         """sample_id -> cluster, named by its first member; rows that stand alone are left out."""
-        return cluster_names((pair.sample_a, pair.sample_b) for pair in self.pairs)
+        return cluster_names(same_picture(self.pairs))
 
 
 def find(corpus: Corpus, progress: Progress | None = None) -> Found:
@@ -96,6 +96,10 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
         if progress:
             progress("second test", done, len(near))
     found.rejected = sorted(found.rejected, key=lambda pair: -(pair.score or 0))[:REJECTED]
+    crops = list(find_crops(corpus, pictures, joined, progress))
+    found.pairs += [pair for pair, passed in crops if passed]
+    other = sorted((pair for pair, passed in crops if not passed), key=lambda pair: -(pair.confirmed or 0))
+    found.rejected += other[: REJECTED // 2]
     return found
 
 
@@ -180,8 +184,8 @@ def near_pairs(
     if progress:
         progress("fingerprints compared", 1, 2)
     fields = np.flatnonzero(pictures.is_field[chosen])
-    more = candidates.by_correlation(spectrum, fields)
-    a, b, turn = (np.concatenate(both) for both in zip((a, b, turn), more, strict=True))
+    more, rest = candidates.by_correlation(spectrum, fields), candidates.among_few(spectrum)
+    a, b, turn = (np.concatenate(parts) for parts in zip((a, b, turn), more, rest, strict=True))
     codes = np.unique((a * len(chosen) + b) * 8 + turn)
     (pair, turn), n = np.divmod(codes, 8), len(chosen)
     a, b = np.divmod(pair, n) if n else (pair, pair)

@@ -14,8 +14,8 @@ from hemadata.audit.fingerprints import turn_terms
 
 LONGEST, SHORTEST = 800, 200  # pixels: larger pictures are reduced, smaller ones doubled
 STEP = 2 ** (1 / 3)  # from one level of the pyramid to the next
-AROUND = 8  # half-width of what is described, in pixels of the blob's level: about four times the blob
-CONTRAST = 2.0  # grey levels that a blob stands out
+AROUND = 6  # half-width of what is described, in pixels of the blob's level: about three times the blob
+CONTRAST = 1.5  # grey levels that a blob stands out
 MOST = 800  # blobs of a picture, the clearest first
 SIGNS = 64
 
@@ -33,6 +33,11 @@ class Keypoints:
     place: np.ndarray
     code: np.ndarray
     size: tuple[int, int]
+
+    @classmethod
+    def none(cls, size: tuple[int, int] = (1, 1)) -> "Keypoints":
+        """A picture without any."""
+        return cls(np.zeros((0, 3), np.float32), np.zeros(0, np.uint64), size)
 
 
 @cache
@@ -57,10 +62,13 @@ def keypoints(pixels: np.ndarray) -> Keypoints:
     """
     green = pixels if pixels.ndim == 2 else pixels[:, :, pixels.shape[2] // 2]
     height, width = green.shape
-    levels = _pyramid(Image.fromarray(np.ascontiguousarray(green)))
-    found = [_blobs(*levels[n - 1 : n + 2], width / levels[n][1].shape[1]) for n in range(1, len(levels) - 1)]
+    levels = _pyramid(Image.fromarray(green.astype(np.float32)))
+    found = [
+        _blobs(levels[n - 1], levels[n], levels[n + 1], width / levels[n][1].shape[1])
+        for n in range(1, len(levels) - 1)
+    ]
     if not found:
-        return Keypoints(np.zeros((0, 3), np.float32), np.zeros(0, np.uint64), (width, height))
+        return Keypoints.none((width, height))
     place, code, clear = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.argsort(-clear, kind="stable")[:MOST]
     return Keypoints(place[order], code[order], (width, height))
@@ -130,7 +138,7 @@ def _beside(other: np.ndarray, x: np.ndarray, y: np.ndarray, sign: np.ndarray, s
 
 def _peak(before: np.ndarray, here: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Where between its neighbours a parabola through three values is highest, -0.5 to 0.5."""
-    return np.clip(0.5 * (before - after) / np.minimum(before + after - 2 * here, -1e-6), -0.5, 0.5)
+    return np.asarray(np.clip(0.5 * (before - after) / np.minimum(before + after - 2 * here, -1e-6), -0.5, 0.5))
 
 
 def _around(smooth: np.ndarray, x: np.ndarray, y: np.ndarray, grow: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Which picture may be a window of which: equal codes of blobs, and whether they agree on where the window lies."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,11 @@ import numpy as np
 
 from hemadata.audit.keypoints import SIGNS, Keypoints, turned_codes
 
-TABLES = 24  # hash tables, each of other signs of the codes
+TABLES = 20  # hash tables, each of other signs of the codes
 FEWEST, LONGEST = 10, 24  # signs of a key
-CROWD = 200  # blobs of one key; more say nothing
+CROWD = 64  # blobs of one key; more say nothing
+BLOCK = 1 << 17  # codes looked up at once
+TOGETHER = 1000  # small pictures looked for at once
 WRONG = 12  # signs that may differ
 ASKED = 200  # blobs of a small picture that are looked for, the clearest first
 OVERHANG = 0.25  # of its side, by which a window may first seem to leave its picture: it may have been stretched
@@ -63,26 +66,31 @@ def windows(pictures: Sequence[Keypoints], asked: Sequence[int]) -> list[Window]
         pictures: their blobs.
         asked: positions of those that may be windows.
     """
-    large, small = Blobs.of(pictures), Blobs.of([pictures[n] for n in asked], ASKED)
-    if not len(small.code):
+    if not asked:
         return []
-    matches = _matches(small.code, large.code)
-    own = np.asarray(asked)[small.owner[matches[0]]] == large.owner[matches[2]]
-    matches = tuple(column[~own] for column in matches)
-    found: dict[int, list[Window]] = {}
-    for window in _agreed(small, large, *matches, np.asarray(asked)):
-        others = found.setdefault(window.small, [])
-        if len(others) < KEPT and all((w.large, w.turn) != (window.large, window.turn) for w in others):
-            others.append(window)
+    large, found = Blobs.of(pictures), defaultdict[int, list[Window]](list)
+    for start in range(0, len(asked), TOGETHER):
+        few = np.asarray(asked[start : start + TOGETHER])
+        small = Blobs.of([pictures[n] for n in few], ASKED)
+        i, turn, j, wrong = _matches(small.code, large.code)
+        other = few[small.owner[i]] != large.owner[j]
+        for window in _agreed(small, large, (i[other], turn[other], j[other], wrong[other]), few):
+            others = found[window.small]
+            if len(others) < KEPT and all((w.large, w.turn) != (window.large, window.turn) for w in others):
+                others.append(window)
     return [window for small_one in sorted(found) for window in found[small_one]]
 
 
-def _matches(small: np.ndarray, large: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Blobs of two sets with nearly equal codes, the first turned: first, turn, second."""
+Matches = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Blob of a small picture, turn, blob of a large one, signs that differ; [matches] each."""
+
+
+def _matches(small: np.ndarray, large: np.ndarray) -> Matches:
+    """Blobs of two sets with nearly equal codes, the first turned."""
     turned = np.concatenate([turned_codes(small, turn) for turn in range(8)])
     length = int(np.clip(len(large).bit_length(), FEWEST, LONGEST))
     chance = np.random.default_rng(0)
-    found = []
+    found = [np.zeros(0, np.int64)]
     for _ in range(TABLES):
         mask = np.bitwise_or.reduce(np.uint64(1) << chance.choice(SIGNS, length, replace=False).astype(np.uint64))
         keys = large & mask
@@ -90,20 +98,20 @@ def _matches(small: np.ndarray, large: np.ndarray) -> tuple[np.ndarray, np.ndarr
         keys, asked = keys[order], turned & mask
         start, end = np.searchsorted(keys, asked, "left"), np.searchsorted(keys, asked, "right")
         count = np.where(end - start > CROWD, 0, end - start)
-        entry = np.repeat(np.arange(len(turned)), count)
-        place = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
-        other = order[place]
-        near = np.bitwise_count(turned[entry] ^ large[other]) <= WRONG
-        found.append(np.unique(entry[near] * len(large) + other[near]))
+        for part in range(0, len(turned), BLOCK):
+            few, first = count[part : part + BLOCK], start[part : part + BLOCK]
+            entry = np.repeat(np.arange(part, part + len(few)), few)
+            place = np.arange(len(entry)) - np.repeat(np.cumsum(few) - few - first, few)
+            near = np.bitwise_count(turned[entry] ^ large[order[place]]) <= WRONG
+            found.append(entry[near] * len(large) + order[place[near]])
     entry, other = np.divmod(np.unique(np.concatenate(found)), max(1, len(large)))
     turn, first = np.divmod(entry, len(small))
     return first, turn, other, np.bitwise_count(turned[entry] ^ large[other])
 
 
-def _agreed(
-    small: Blobs, large: Blobs, i: np.ndarray, turn: np.ndarray, j: np.ndarray, wrong: np.ndarray, asked: np.ndarray
-) -> Iterator[Window]:
+def _agreed(small: Blobs, large: Blobs, matches: Matches, asked: np.ndarray) -> Iterator[Window]:
     """Windows that several matches point to, those of most votes first."""
+    i, turn, j, wrong = matches
     ratio = large.place[j, 2] / small.place[i, 2]
     side = np.where((turn >= 4)[:, None], small.size[small.owner[i]][:, ::-1], small.size[small.owner[i]])
     away = _turned(small.place[i, :2] - small.size[small.owner[i]] / 2, turn)  # from the middle of the small picture
@@ -111,9 +119,7 @@ def _agreed(
     half = extent * (0.5 - OVERHANG)
     inside = ((middle >= half) & (middle <= room - half)).all(axis=1)
     inside &= (extent <= room * (1 + OVERHANG)).all(axis=1)
-    i, turn, j, wrong, ratio, side, away, middle = (
-        c[inside] for c in (i, turn, j, wrong, ratio, side, away, middle)
-    )
+    i, turn, j, wrong, ratio, side, away, middle = (c[inside] for c in (i, turn, j, wrong, ratio, side, away, middle))
     cells = []
     for shift in (0.0, 0.5):  # two grids: what a border of one parts, the other holds together
         scale = np.floor(np.log2(ratio) * 3 + shift)
