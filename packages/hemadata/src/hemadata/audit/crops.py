@@ -55,18 +55,18 @@ def find_crops(
 
 
 def families(corpus: Corpus) -> list[list[str]]:
-    """Sources of the corpus that facts tie to each other, two or more at a time."""
-    tied, homes = Clusters[str](), defaultdict[str, list[str]](list)
+    """Sources of the corpus that facts tie to each other, of two or more downloads: in one, file names tell."""
+    tied, downloads = Clusters[str](), Clusters[str]()
+    homes: dict[tuple[str, str], str] = {}
     for name, manifest in sorted(corpus.manifests.items()):
-        if family := manifest.facts.get("family"):
-            homes[family].append(name)
-        for other in manifest.facts.get("overlaps") or ():
+        facts = manifest.facts
+        for other in facts.get("overlaps") or ():
             if other in corpus.manifests:
                 tied.join(name, other)
-    for names in homes.values():
-        for name in names[1:]:
-            tied.join(names[0], name)
-    return [names for names in tied.sets(sorted(corpus.manifests)).values() if len(names) > 1]
+        tied.join(homes.setdefault(("family", facts.get("family") or name), name), name)
+        for folder in facts.get("raw") or [name]:
+            downloads.join(homes.setdefault(("raw", folder), name), name)
+    return [names for names in tied.sets(sorted(corpus.manifests)).values() if len(downloads.sets(names)) > 1]
 
 
 def untied(pictures: Pictures, members: list[int], joined: Joined) -> list[int]:

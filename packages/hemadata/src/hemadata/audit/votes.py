@@ -12,8 +12,8 @@ TABLES = 20  # hash tables, each of other signs of the codes
 FEWEST, LONGEST = 10, 24  # signs of a key
 CROWD = 64  # blobs of one key; more say nothing
 BLOCK = 1 << 17  # codes looked up at once
-TOGETHER = 1000  # small pictures looked for at once
-WRONG = 12  # signs that may differ
+TOGETHER = 250  # small pictures looked for at once
+WRONG = 12  # signs that may differ; fewer where there are many blobs
 ASKED = 200  # blobs of a small picture that are looked for, the clearest first
 OVERHANG = 0.25  # of its side, by which a window may first seem to leave its picture: it may have been stretched
 KEPT = 8  # windows kept for a picture, those of most votes
@@ -88,11 +88,13 @@ Matches = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def _matches(small: np.ndarray, large: np.ndarray) -> Matches:
     """Blobs of two sets with nearly equal codes, the first turned."""
     turned = np.concatenate([turned_codes(small, turn) for turn in range(8)])
-    length = int(np.clip(len(large).bit_length(), FEWEST, LONGEST))
+    bits = len(large).bit_length()
+    length, most = int(np.clip(bits, FEWEST, LONGEST)), int(np.clip(WRONG - (bits - 17) * 2 / 3, WRONG - 4, WRONG))
     chance = np.random.default_rng(0)
-    found = [np.zeros(0, np.int64)]
-    for _ in range(TABLES):
-        mask = np.bitwise_or.reduce(np.uint64(1) << chance.choice(SIGNS, length, replace=False).astype(np.uint64))
+    picks = [chance.choice(SIGNS, length, replace=False).astype(np.uint64) for _ in range(TABLES)]
+    masks = [np.bitwise_or.reduce(np.uint64(1) << pick) for pick in picks]
+    found = [np.zeros((2, 0), np.int64)]
+    for number, mask in enumerate(masks):
         keys = large & mask
         order = np.argsort(keys, kind="stable")
         keys, asked = keys[order], turned & mask
@@ -101,10 +103,15 @@ def _matches(small: np.ndarray, large: np.ndarray) -> Matches:
         for part in range(0, len(turned), BLOCK):
             few, first = count[part : part + BLOCK], start[part : part + BLOCK]
             entry = np.repeat(np.arange(part, part + len(few)), few)
-            place = np.arange(len(entry)) - np.repeat(np.cumsum(few) - few - first, few)
-            near = np.bitwise_count(turned[entry] ^ large[order[place]]) <= WRONG
-            found.append(entry[near] * len(large) + order[place[near]])
-    entry, other = np.divmod(np.unique(np.concatenate(found)), max(1, len(large)))
+            other = order[np.arange(len(entry)) - np.repeat(np.cumsum(few) - few - first, few)]
+            different = turned[entry] ^ large[other]
+            new = np.bitwise_count(different) <= most
+            entry, other, different = entry[new], other[new], different[new]
+            for earlier in masks[:number]:  # a table before has given it
+                new = (different & earlier) != 0
+                entry, other, different = entry[new], other[new], different[new]
+            found.append(np.stack([entry, other]))
+    entry, other = np.concatenate(found, axis=1)
     turn, first = np.divmod(entry, len(small))
     return first, turn, other, np.bitwise_count(turned[entry] ^ large[other])
 
