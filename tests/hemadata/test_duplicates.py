@@ -89,6 +89,9 @@ def test_planted_copies_are_found_and_nothing_else(corpus: Path) -> None:
     assert len(set(found.clusters().values())) == len(CHANGES) + 1
     for pair in found.pairs:
         assert pair.sample_a < pair.sample_b and (pair.confirmed or 0) >= 0.75
+    accepted = {frozenset((pair.sample_a, pair.sample_b)) for pair in found.pairs}
+    for pair in found.rejected:
+        assert frozenset((pair.sample_a, pair.sample_b)) not in accepted and pair.confirmed is not None
 
 
 def test_corpus_built_without_decoding_gets_fingerprints_on_demand(built: Path, raw: Path, tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
                 found.rejected.append(tested)
         if progress:
             progress("second test", done, len(near))
-    found.rejected = _different(pictures, sorted(found.rejected, key=lambda pair: -(pair.score or 0)))[:REJECTED]
+    apart = [pair for pair in found.rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
+    found.rejected = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
     found.rejected = [pair if pair.confirmed is not None else _confirmed(corpus, pair) for pair in found.rejected]
     crops = list(find_crops(corpus, pictures, joined, progress))
     found.pairs += [pair for pair, passed in crops if passed]
