@@ -133,3 +133,13 @@ def test_second_test_knows_copies_from_other_cells(limit: object) -> None:
         scores = [max(confirm(data, copy.getvalue(), turn) for turn in range(8)) for data in plain]
         assert scores.pop(n) >= limit.confirmed
         assert max(scores) < limit.confirmed
+
+
+def test_few_pictures_are_all_compared_and_many_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    originals = thumbnails(30)
+    spectrum = fingerprints.spectra(np.concatenate([originals, copies(originals), np.zeros_like(originals[:3])]))
+    pairs = candidates.among_few(spectrum)
+    assert admitted(spectrum, pairs) == admitted(spectrum, candidates.every_pair(spectrum))
+    assert fingerprints.correlate(spectrum, *pairs)[1].min() >= candidates.CLOSE - 1e-2
+    monkeypatch.setattr(candidates, "FEW", 59)
+    assert not len(candidates.among_few(spectrum)[0])

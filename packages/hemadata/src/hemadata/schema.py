@@ -204,7 +204,7 @@ FINGERPRINT: tuple[Column, ...] = (
 PAIRS: tuple[Column, ...] = (
     Column("sample_a", STRING, "key; the smaller of the two"),
     Column("sample_b", STRING, "key"),
-    Column("kind", STRING, "how they are the same: bytes, pixels or near"),
+    Column("kind", STRING, "how they are the same: bytes, pixels or near; crop: one is a window of the other"),
     Column("turn", STRING, "what makes b of a: none, or a mirror image, a quarter turn or both; null: not looked at"),
     Column("score", FLOAT, "correlation of fine structure, 1 for equal pixels"),
     Column("confirmed", FLOAT, "correlation of the decoded images, local contrast evened out"),

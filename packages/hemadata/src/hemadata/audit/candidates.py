@@ -1,10 +1,13 @@
-"""Which pairs of fingerprints are worth correlating: equal hash keys for all images, every pair for whole fields."""
+"""Which pairs of fingerprints are worth correlating: equal hash keys for all images, every pair for whole fields.
+
+In a small corpus every pair of all images is looked at too: nothing is missed, and the closest others can be told.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from hemadata.audit.fingerprints import COARSE, INVERSE, sign_places, signs, terms, turned
+from hemadata.audit.fingerprints import COARSE, FINE, INVERSE, sign_places, signs, terms, turned
 
 TABLES = 28  # each picks its own signs; a copy is missed only where every table holds a wrong sign
 SHORTEST = 16  # signs of a key; more for more pictures: about one entry per key, were the signs even
@@ -12,6 +15,7 @@ LONGER = (8, 16)  # further signs, asked where more than CROWD entries share a k
 CROWD = 64
 AGREE = 0.78  # share of equal signs below which a pair is not looked at: copies have 0.85 and more, others 0.5
 FIELD_SCORE = 0.6  # coarse correlation above which two fields are looked at
+FEW, CLOSE = 6000, 0.45  # so many images are compared pair by pair; fine correlation above which they are looked at
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """first < second, and the turn that makes the first of the second; int64 [pairs] each."""
@@ -132,15 +136,29 @@ def _agree(packed: np.ndarray, first: np.ndarray, second: np.ndarray, turn: np.n
     return np.asarray(1 - different / len(sign_places()[0]))
 
 
-def by_correlation(spectrum: np.ndarray, chosen: np.ndarray, block: int = 4096) -> Pairs:
-    """Every pair of the chosen pictures whose coarse spectra correlate: for whole fields, which are few enough.
+def among_few(spectrum: np.ndarray) -> Pairs:
+    """Every pair whose fine spectra correlate; none where the images are too many."""
+    shown = np.flatnonzero(np.any(spectrum[:, :8], axis=1))
+    return by_correlation(spectrum, shown if len(shown) <= FEW else shown[:0], FINE, CLOSE)
+
+
+def by_correlation(
+    spectrum: np.ndarray,
+    chosen: np.ndarray,
+    limits: tuple[int, int] = COARSE,
+    least: float = FIELD_SCORE,
+    block: int = 4096,
+) -> Pairs:
+    """Every pair of the chosen pictures whose spectra correlate: for whole fields, which are few enough.
 
     Args:
         spectrum: [n, terms].
         chosen: positions, rising.
+        limits: frequencies that are compared.
+        least: correlation of pairs that are given.
         block: pictures multiplied with each other at once.
     """
-    band = terms().band(COARSE)
+    band = terms().band(limits)
     coarse = _unit(spectrum[chosen][:, band])
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for turn in range(8):
@@ -148,7 +166,7 @@ def by_correlation(spectrum: np.ndarray, chosen: np.ndarray, block: int = 4096) 
             right = _unit(turned(spectrum[chosen[low : low + block]], turn)[:, band])
             for start in range(0, low + block, block):
                 scores = coarse[start : start + block] @ right.T
-                a, b = np.nonzero(scores >= FIELD_SCORE)
+                a, b = np.nonzero(scores >= least)
                 a, b = a + start, b + low
                 keep = a < b
                 found.append((a[keep], b[keep], np.full(keep.sum(), turn)))

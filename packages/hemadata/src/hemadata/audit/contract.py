@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hemadata import schema
+from hemadata.audit.leakage import read_pairs
+from hemadata.audit.pictures import CROP
 from hemadata.build.assign import read_assignment
 from hemadata.build.digest import rows_digest
 from hemadata.build.images import Check, look
@@ -277,6 +279,11 @@ def _check_decisions(corpus: Corpus, report: Report) -> None:
             joined["group", group].setdefault(split, sample_id)
             if cluster is not None:
                 joined["duplicate", cluster].setdefault(split, sample_id)
+    for pair in read_pairs(corpus.path) or ():
+        splits = {split_of.get(pair.sample_a), split_of.get(pair.sample_b)} - {None, "excluded"}
+        if pair.kind == CROP and len(splits) > 1:
+            ends = {str(split_of[key]): key for key in (pair.sample_a, pair.sample_b)}
+            joined["crop", f"{pair.sample_a} and {pair.sample_b}"] = ends
     for (rule, name), members in joined.items():
         if len(members) > 1:
             crossing = ", ".join(f"{sample} ({split})" for split, sample in sorted(members.items()))

@@ -5,7 +5,7 @@ from fingerprints, a threshold by kind of image, and a second test on the decode
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from hemadata.audit import candidates, fingerprints
 from hemadata.audit.confirm import confirm
-from hemadata.audit.pictures import Joined, Pair, Pictures, cluster_names
+from hemadata.audit.crops import find_crops
+from hemadata.audit.pictures import Joined, Pair, Pictures, Progress, cluster_names, same_picture
 from hemadata.build.fingerprints import read_fingerprints, write_fingerprints
 from hemadata.build.images import decoded
 from hemadata.build.shards import FINGERPRINT_SCHEMA
@@ -23,7 +24,6 @@ from hemadata.build.thumbnail import SIDE, thumbnail
 from hemadata.corpus import Corpus
 from hemadata.errors import DefectError
 
-Progress = Callable[[str, int, int], None]
 REJECTED = 20  # closest pairs that were not accepted and are told
 
 
@@ -41,9 +41,9 @@ class Threshold:
 
 
 # `benchmarks/duplicates.py` prints what copies and different pictures reach: fields 0.98 against 0.35 over all terms;
-# cells 0.84 against 0.65 over the fine ones.
+# cells 0.83 against 0.62 over the fine ones.
 FIELDS = Threshold(whole=0.75, fine=0.5, confirmed=0.6)
-CELLS = Threshold(whole=0.88, fine=0.85, confirmed=0.75)
+CELLS = Threshold(whole=0.88, fine=0.83, confirmed=0.75)
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Found:
 
     def clusters(self) -> dict[str, str]:
         """sample_id -> cluster, named by its first member; rows that stand alone are left out."""
-        return cluster_names((pair.sample_a, pair.sample_b) for pair in self.pairs)
+        return cluster_names(same_picture(self.pairs))
 
 
 def find(corpus: Corpus, progress: Progress | None = None) -> Found:
@@ -95,7 +95,13 @@ def find(corpus: Corpus, progress: Progress | None = None) -> Found:
                 found.rejected.append(tested)
         if progress:
             progress("second test", done, len(near))
-    found.rejected = sorted(found.rejected, key=lambda pair: -(pair.score or 0))[:REJECTED]
+    apart = [pair for pair in found.rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
+    found.rejected = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
+    found.rejected = [pair if pair.confirmed is not None else _confirmed(corpus, pair) for pair in found.rejected]
+    crops = list(find_crops(corpus, pictures, joined, progress))
+    found.pairs += [pair for pair, passed in crops if passed]
+    other = sorted((pair for pair, passed in crops if not passed), key=lambda pair: -(pair.confirmed or 0))
+    found.rejected += other[: REJECTED // 2]
     return found
 
 
@@ -180,8 +186,8 @@ def near_pairs(
     if progress:
         progress("fingerprints compared", 1, 2)
     fields = np.flatnonzero(pictures.is_field[chosen])
-    more = candidates.by_correlation(spectrum, fields)
-    a, b, turn = (np.concatenate(both) for both in zip((a, b, turn), more, strict=True))
+    more, rest = candidates.by_correlation(spectrum, fields), candidates.among_few(spectrum)
+    a, b, turn = (np.concatenate(parts) for parts in zip((a, b, turn), more, rest, strict=True))
     codes = np.unique((a * len(chosen) + b) * 8 + turn)
     (pair, turn), n = np.divmod(codes, 8), len(chosen)
     a, b = np.divmod(pair, n) if n else (pair, pair)
@@ -199,9 +205,19 @@ def near_pairs(
         ]
 
     order = np.argsort(-fine, kind="stable")
-    closest = np.argsort(-np.where(good, -1, fine), kind="stable")[:REJECTED]
-    rejected += pairs(closest[~good[closest]])
+    rejected += _different(pictures, pairs(order[~good[order]][: 20 * REJECTED]))[:REJECTED]
     return pairs(order[good[order]]), crowded
+
+
+def _different(pictures: Pictures, pairs: list[Pair]) -> list[Pair]:
+    """Pairs of different pixels, each two of them once: a turned picture is like itself, in each source that has it."""
+    seen, kept = set[frozenset[str]](), list[Pair]()
+    for pair in pairs:
+        ends = frozenset(pictures.pixels[pictures.where(end)] for end in (pair.sample_a, pair.sample_b))
+        if len(ends) == 2 and ends not in seen:
+            seen.add(ends)
+            kept.append(pair)
+    return kept
 
 
 def _are_fields(pictures: Pictures, pair: Pair) -> bool:

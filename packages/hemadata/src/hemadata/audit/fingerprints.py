@@ -59,11 +59,22 @@ def terms() -> Terms:
     wanted = np.flatnonzero((radius >= 1) & (radius < REACH))
     wanted = wanted[np.lexsort((u[wanted], radius[wanted]))]
     u, v, radius = u[wanted], v[wanted], radius[wanted]
-    place = {(a, b): n for n, (a, b) in enumerate(zip(u.tolist(), v.tolist(), strict=True))}
-    swapped = np.array([place[b, a] for a, b in zip(u.tolist(), v.tolist(), strict=True)])
-    order = np.stack([np.arange(len(u)) if turn < 4 else swapped for turn in range(8)])
-    sign = np.stack([(-1.0) ** ((turn >> 1 & 1) * u + (turn & 1) * v) for turn in range(8)])
-    return Terms(u, v, radius, order, sign.astype(np.float32))
+    order, sign = turn_terms(u, v)
+    return Terms(u, v, radius, order, sign)
+
+
+def turn_terms(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How terms change when a picture is turned: turned = terms[order[turn]] * sign[turn], [8, n] each.
+
+    Args:
+        rows: frequencies along the rows, [n].
+        columns: along the columns; with (a, b), (b, a) is among the terms.
+    """
+    place = {(a, b): n for n, (a, b) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True))}
+    swapped = np.array([place[b, a] for a, b in zip(rows.tolist(), columns.tolist(), strict=True)])
+    order = np.stack([np.arange(len(rows)) if turn < 4 else swapped for turn in range(8)])
+    sign = np.stack([(-1.0) ** ((turn >> 1 & 1) * rows + (turn & 1) * columns) for turn in range(8)])
+    return order, sign.astype(np.float32)
 
 
 @cache

@@ -16,7 +16,7 @@ from hemadata import schema
 from hemadata.arrow import to_table, write_tables
 from hemadata.atomic import write_text
 from hemadata.audit.duplicates import Found
-from hemadata.audit.pictures import Pair, cluster_names
+from hemadata.audit.pictures import CROP, Pair, cluster_names, same_picture
 from hemadata.build.assign import ARROW, read_assignment, write_assignment
 from hemadata.build.replace import replace_stale
 from hemadata.corpus import Corpus
@@ -99,17 +99,17 @@ def leakage(corpus: Corpus, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
     index = corpus.index.select(names).sort_by("sample_id").to_pylist()
     rows = {row["sample_id"]: row for row in index}
     known = [pair for pair in pairs if pair.sample_a in rows and pair.sample_b in rows]
-    clusters = cluster_names((pair.sample_a, pair.sample_b) for pair in known)
+    clusters, joined = cluster_names(same_picture(known)), cluster_names((p.sample_a, p.sample_b) for p in known)
     for pair in known:
         a, b = rows[pair.sample_a], rows[pair.sample_b]
-        yield _row(pair, a, b, clusters[pair.sample_a])
+        yield _row(pair, a, b, clusters.get(pair.sample_a if pair.kind != CROP else "", ""))
     shared: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in index:
         if row["native_group"] is not None:
             shared[row["native_group"]].setdefault(row["source"], row)
     for group, firsts in sorted(shared.items()):
         for a, b in combinations(firsts.values(), 2):
-            if clusters.get(a["sample_id"], "a") != clusters.get(b["sample_id"], "b"):
+            if joined.get(a["sample_id"], "a") != joined.get(b["sample_id"], "b"):
                 yield _row(Pair(a["sample_id"], b["sample_id"], "group"), a, b, group)
 
 
@@ -130,10 +130,10 @@ def tell(found: Found, corpus: Path, leaking: Counter[tuple[str, str]]) -> Itera
         where = f"inside {a}" if a == b else f"{a} and {b}"
         yield f"{kind:7} {count:8,}  {where}"
     if found.rejected:
-        yield "Closest pairs that were not taken for duplicates (fine structure, second test):"
+        yield "Closest pairs that were not taken for duplicates (fine structure, second test on the decoded images):"
     for pair in found.rejected:
-        second = "" if pair.confirmed is None else f"{pair.confirmed:.3f}"
-        yield f"  {pair.score:6.3f} {second:6}  {pair.sample_a}  {pair.sample_b}"
+        first, second = ("" if value is None else f"{value:.3f}" for value in (pair.score, pair.confirmed))
+        yield f"  {first:>6} {second:>6} {pair.kind:5}  {pair.sample_a}  {pair.sample_b}"
     if found.without:
         yield f"{found.without:,} images show nothing to compare, or cannot be read; only equal bytes and pixels tell."
     if found.crowded:

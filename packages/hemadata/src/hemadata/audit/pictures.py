@@ -1,7 +1,7 @@
 """Rows of a corpus as the search for duplicates sees them, the pairs it finds, and how pairs join to clusters."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,14 @@ from hemadata.audit.clusters import Clusters
 from hemadata.corpus import Corpus
 
 FIELD = "field-of-view"
+CROP = "crop"  # kind of a pair whose one picture is a window of the other
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two rows that show the same picture, or nearly; a < b."""
+    """Two rows that show the same picture, or nearly, or one a part of the other; a < b."""
 
     sample_a: str
     sample_b: str
@@ -34,6 +37,11 @@ def cluster_names(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {member: members[0] for members in sets.values() for member in members}
 
 
+def same_picture(pairs: Iterable[Pair]) -> list[tuple[str, str]]:
+    """Ends of the pairs that show the same picture: no crops."""
+    return [(pair.sample_a, pair.sample_b) for pair in pairs if pair.kind != CROP]
+
+
 @dataclass(slots=True)
 class Pictures:
     """Rows of a corpus, position by position."""
@@ -43,12 +51,14 @@ class Pictures:
     anchors: dict[str, str]
     sha256: list[str]
     pixels: list[str]
+    groups: list[str]
     is_field: np.ndarray
 
     @classmethod
     def of(cls, corpus: Corpus) -> "Pictures":
         """All rows, in the order of their ids."""
-        table = corpus.index.select(["sample_id", "source", "sha256", "pixel_hash", "modality"]).sort_by("sample_id")
+        names = ["sample_id", "source", "sha256", "pixel_hash", "native_group", "modality"]
+        table = corpus.index.select(names).sort_by("sample_id")
         columns = {name: table[name].to_pylist() for name in table.column_names}
         pixels = [
             hashed or f"sha256 {sha}" for hashed, sha in zip(columns["pixel_hash"], columns["sha256"], strict=True)
@@ -59,6 +69,7 @@ class Pictures:
             anchors_of(corpus),
             columns["sha256"],
             pixels,
+            [group or key for group, key in zip(columns["native_group"], columns["sample_id"], strict=True)],
             np.array([modality == FIELD for modality in columns["modality"]], bool),
         )
 
@@ -67,6 +78,10 @@ class Pictures:
         a, b = sorted((self.sources[first], self.sources[second]))
         led = [f"{source}+{anchor}" for source, anchor in self.anchors.items() if {a, b} <= {source, anchor}]
         return [*([a] if a == b else []), *led, ""]
+
+    def scopes_of(self, source: str) -> list[str]:
+        """Of those, the whole corpus and the ones of two sources that a source is in."""
+        return ["", *(f"{one}+{anchor}" for one, anchor in self.anchors.items() if source in (one, anchor))]
 
     def where(self, sample_id: str) -> int:
         """Position of a row."""
@@ -92,6 +107,10 @@ class Joined:
     def needs(self, pair: Pair) -> bool:
         """Whether a pair would join anything."""
         return any(self.sets.root(a) != self.sets.root(b) for a, b in self._ends(pair))
+
+    def root(self, sample_id: str, scope: str = "") -> tuple[str, str]:
+        """What stands for the set of a row in a scope; the whole corpus by default."""
+        return self.sets.root((scope, sample_id))
 
     def join(self, pair: Pair) -> bool:
         """Join a pair in all its scopes; False where that changed nothing."""

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from hemadata.arrow import to_table
 from hemadata.audit.leakage import read_pairs, write_leakage
-from hemadata.audit.pictures import anchors_of, cluster_names
+from hemadata.audit.pictures import anchors_of, cluster_names, same_picture
 from hemadata.audit.split import FINDING, Cost, Member, Split, decide
 from hemadata.build.assign import ARROW, read_assignment, version_in_force, write_assignment
 from hemadata.build.replace import replace_stale
@@ -57,10 +57,11 @@ def split(path: Path) -> Outcome:
         members, anchors = list(_members(corpus)), anchors_of(corpus)
         before = dict(zip(*(corpus.index[name].to_pylist() for name in ("sample_id", "split")), strict=True))
     there = {member.sample_id for member in members}
-    links = [(p.sample_a, p.sample_b) for p in pairs or () if p.sample_a in there and p.sample_b in there]
-    decided = decide(members, anchors, links)
+    known = [p for p in pairs or () if p.sample_a in there and p.sample_b in there]
+    decided = decide(members, anchors, [(p.sample_a, p.sample_b) for p in known])
+    clusters = cluster_names(same_picture(known))
     with FileLock(path / "assignment" / ".lock"):
-        is_new = write_assignment(path, _table(read_assignment(path), members, decided, cluster_names(links)))
+        is_new = write_assignment(path, _table(read_assignment(path), members, decided, clusters))
     version = version_in_force(path)
     assert version
     outcome = Outcome(version.stem, is_new, pairs is not None, decided.costs)
