@@ -72,10 +72,16 @@ class Corpus:
     def index(self) -> pa.Table:
         """One row per image: every scalar, split, groups, where the bytes lie. Rows of a file are in file order."""
         paths = [self.path / "index" / f"{source}.parquet" for source in self.sources]
-        table = pa.concat_tables([pq.read_table(path, schema=INDEX_SCHEMA) for path in paths])
+        tables = []
+        for path in paths:
+            with told(path):
+                tables.append(pq.read_table(path, schema=INDEX_SCHEMA))
+        table = pa.concat_tables(tables)
         if not self._other_version:
             return table
-        assigned = pq.read_table(self.path / "assignment" / f"{self.version}.parquet", schema=ARROW)
+        path = self.path / "assignment" / f"{self.version}.parquet"
+        with told(path):
+            assigned = pq.read_table(path, schema=ARROW)
         at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
         for name in ("split", "split_basis", "group_id", "dup_cluster"):
             table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))
@@ -111,9 +117,12 @@ class Corpus:
         for file in dict.fromkeys(index["file"].to_pylist()):
             keep = set(index.filter(pc.equal(index["file"], file))["sample_id"].to_pylist())
             extra = self._by_sample(file, decided) if decided else {}
-            shard = pq.ParquetFile(self.path / file)
+            with told(self.path / file):
+                shard = pq.ParquetFile(self.path / file)
             for group in range(shard.num_row_groups):
-                for row in shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist():
+                with told(self.path / file):
+                    rows = shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist()
+                for row in rows:
                     if row["sample_id"] in keep:
                         row |= extra.get(row["sample_id"], {})
                         yield {name: row[name] for name in wanted}
@@ -202,6 +211,22 @@ class Corpus:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "version": self.version, "_other_version": self._other_version, "_files": {}}
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tell a file that cannot be read by its name and by what repairs it, whatever Arrow raises for it.
+
+    Raises:
+        CorpusError: it cannot be read.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CorpusError(
+            f"{path} cannot be read ({first}). Remove it and build its source again: only what is lost is done."
+        ) from error
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:

@@ -5,6 +5,7 @@ A frame is named by the EXIF orientation that leads to it from the stored one: 1
 
 from array import array
 from collections.abc import Iterable
+from math import isfinite
 
 import numpy as np
 from PIL import ImageOps
@@ -68,6 +69,8 @@ def score(pictures: Iterable[tuple[bytes, Boxes]], frame: int) -> float:
         opened = decode(open_picture(data))
         pixels = np.asarray(ImageOps.grayscale(opened), dtype=np.float32), np.asarray(opened.convert("RGB"))
         for x, y, w, h in to_stored(boxes, opened.size, frame).frames():
+            if not all(map(isfinite, (x, y, w, h))):  # withheld by the engine
+                continue
             half = max(1, round(_MIDDLE * min(w, h) / 2))
             column, row = round(x + w / 2), round(y + h / 2)
             here = np.s_[max(0, row - half) : row + half, max(0, column - half) : column + half]
