@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from hemadata import sources
 from hemadata.build import finish
 from hemadata.build.assign import assign, placement
+from hemadata.build.attempts import state_folder
 from hemadata.build.executors import executor
 from hemadata.build.images import Check
 from hemadata.build.plan import Plan, make_plan, plan_summary, unit_key
@@ -210,6 +211,7 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
     tasks = [task for task in tasks if task.bucket not in done]
     if tasks:
         spool.fill()
+        state_folder(out, name).mkdir(parents=True, exist_ok=True)
     records = [*done.values(), *_do(tasks, plan, options, progress)]
     manifest = Manifest(
         source=name,

@@ -144,7 +144,9 @@ def duplicates(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -
     import hemadata
     from hemadata.audit.duplicates import find
     from hemadata.audit.leakage import keep, tell
+    from hemadata.build.replace import settle
 
+    settle(corpus)
     with progress_bar("", quiet=as_json) as progress, hemadata.open(corpus) as opened:
         found = find(opened, progress)
     leaking = keep(corpus, found)
