@@ -36,6 +36,8 @@ def once(target: str, seed: int, number: int, made: Seeds, box: Box) -> str:
 
 def work(target: str, seed: int, first: int, until: float, folder: Path, real: Path | None, told: Connection) -> None:
     """Inputs from `first` on, in a bounded child; tells (number, outcome, traceback) of each, and number before it."""
+    import pandas  # noqa: F401 - Arrow imports it on the way, in the time of one input
+
     hook()
     made, box = Seeds(folder / "seeds", real), Box(folder / f"box-{target}")
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Pillow and Arrow warn on it

@@ -18,7 +18,7 @@ from fuzzing.trees import files_of
 COMMANDS: tuple[tuple[str, ...], ...] = (
     *(("check", "{}"), ("check", "{}", "--check", "none"), ("stats", "{}", "--json"), ("duplicates", "{}")),
     *(("split", "{}"), ("prompts", "render", "{}"), ("report", "{}"), ("view", "{}", "bccd/BloodImage_00000")),
-    ("export", "{}", "--to", "coco", "--out", "{}-coco"),
+    ("export", "{}", "--to", "coco", "--out", "exported"),
     ("build", "--source", "raabin", "--phantom", "6", "--out", "{}"),
 )
 

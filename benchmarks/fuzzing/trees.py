@@ -24,10 +24,13 @@ HUGE = 1 << 40  # bytes of a file that has none
 
 
 def files_of(root: Path) -> list[Path]:
-    """Plain files of a tree, sorted."""
+    """Plain files of a tree, sorted, but for the huge ones."""
     found = []
     for folder, _, names in os.walk(root):
-        found += [Path(folder) / name for name in names if stat.S_ISREG((Path(folder) / name).lstat().st_mode)]
+        for path in (Path(folder) / name for name in names):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 24:
+                found.append(path)
     return sorted(found)
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hemadata import prompts, schema
+from hemadata.arrow import told
 from hemadata.build.assign import ARROW, version_in_force
 from hemadata.build.card import corpus_id
 from hemadata.build.records import Manifest, read_manifests
@@ -191,7 +192,8 @@ class Corpus:
 
     def _open(self, file: str) -> int:
         if file not in self._files:
-            self._files[file] = os.open(self.path / file, os.O_RDONLY)
+            with told(self.path / file):
+                self._files[file] = os.open(self.path / file, os.O_RDONLY)
         return self._files[file]
 
     def close(self) -> None:
@@ -211,22 +213,6 @@ class Corpus:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "version": self.version, "_other_version": self._other_version, "_files": {}}
-
-
-@contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Tell a file that cannot be read by its name and by what repairs it, whatever Arrow raises for it.
-
-    Raises:
-        CorpusError: it cannot be read.
-    """
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CorpusError(
-            f"{path} cannot be read ({first}). Remove it and build its source again: only what is lost is done."
-        ) from error
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:
