@@ -1,10 +1,11 @@
 """Killed at random moments, then run again: `python benchmarks/crash.py [--moments 50] [--seed 1] [--raw DIR]`.
 
-A corpus of real sources (where `--raw` has them) and phantoms is made step by step: builds with one or two processes, one of
-them beside the others, one an anchor that moves rows of its family, one that unpacks an archive; then `duplicates` and
-`split`. Each moment starts one step from the corpus before it, kills the whole process group with SIGKILL after a
-random part of the time that the step takes, up to three times over, lets it run to its end once, and compares every
-file with the corpus that nobody disturbed. Exit code 1 where one differs. `--record FILE` writes the table.
+A corpus of real sources (where `--raw` has them) and phantoms is made step by step: builds with one or two processes,
+each beside the ones before, one of an anchor that moves rows of its family, one that unpacks an archive; then
+`duplicates` and `split`. Each moment starts one step from the corpus before it, kills the whole process group with
+SIGKILL after a random part of the time that the step takes, up to three times over, lets it run to its end once, and
+compares every file with the corpus that nobody disturbed. Exit code 1 where one differs. `--record FILE` writes the
+table.
 """
 
 import argparse

@@ -20,7 +20,7 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fuzzing.guard import SECONDS, Box, bound_memory, bounded_time, hook
+from fuzzing.guard import WAITING, Box, bound_memory, bounded_time, hook
 from fuzzing.seeds import Seeds
 from fuzzing.targets import TARGETS
 
@@ -34,39 +34,41 @@ def once(target: str, seed: int, number: int, made: Seeds, box: Box) -> str:
         return TARGETS[target](random.Random(f"{seed}/{target}/{number}"), made, box)
 
 
-def work(target: str, seed: int, first: int, until: float, folder: Path, real: Path | None, told: Connection) -> None:
-    """Inputs from `first` on, in a bounded child; tells (number, outcome, traceback) of each, and number before it."""
+def work(
+    target: str, seed: int, numbers: range, until: float, folder: Path, real: Path | None, told: Connection
+) -> None:
+    """Inputs in a bounded child; tells (number, outcome, traceback) of each, and its number before."""
     import pandas  # noqa: F401 - Arrow imports it on the way, in the time of one input
 
     hook()
     made, box = Seeds(folder / "seeds", real), Box(folder / f"box-{target}")
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Pillow and Arrow warn on it
     bound_memory()
-    number = first
-    while time.monotonic() < until:
+    for number in numbers:
+        if time.monotonic() > until:
+            return
         told.send((number, None, ""))
         try:
             told.send((number, once(target, seed, number, made, box), ""))
         except BaseException:
             told.send((number, "FINDING", traceback.format_exc(limit=-8)))
-        number += 1
 
 
 def turn(
-    target: str, seed: int, first: int, seconds: float, folder: Path, real: Path | None
+    target: str, seed: int, numbers: range, seconds: float, folder: Path, real: Path | None
 ) -> tuple[int, collections.Counter[str], list[tuple[int, str]]]:
     """One child's turn: the next number, outcomes, findings."""
     here, there = multiprocessing.Pipe(duplex=False)
     spawn = multiprocessing.get_context("spawn")
-    words = (target, seed, first, time.monotonic() + seconds, folder, real, there)
+    words = (target, seed, numbers, time.monotonic() + seconds, folder, real, there)
     child = spawn.Process(target=work, args=words, daemon=True)
     child.start()
     there.close()
-    number, outcomes, findings = first, collections.Counter[str](), list[tuple[int, str]]()
+    number, outcomes, findings = numbers.start, collections.Counter[str](), list[tuple[int, str]]()
     pending: int | None = None
     while True:
         try:
-            if not here.poll(SECONDS + 60):
+            if not here.poll(2 * WAITING):
                 findings.append((number, "hangs where no signal reaches it"))
                 child.kill()
                 return number + 1, outcomes, findings
@@ -88,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=int, help="of each target, however long they take; then it ends")
     parser.add_argument("--only", action="append", choices=sorted(TARGETS))
     parser.add_argument("--input", type=int, help="only this one, with its traceback")
     parser.add_argument("--raw", type=Path, help="real raw data, for more seeds")
@@ -101,17 +104,19 @@ def main() -> None:
             hook()
             print(once(names[0], words.seed, words.input, Seeds(folder / "seeds", words.raw), Box(folder / "box")))
             return
-        begun, until = time.monotonic(), time.monotonic() + words.seconds
+        seconds = float("inf") if words.inputs else words.seconds
+        begun, until = time.monotonic(), time.monotonic() + seconds
         following = dict.fromkeys(names, 0)
         outcomes = {name: collections.Counter[str]() for name in names}
         findings: list[tuple[str, int, str]] = []
-        while time.monotonic() < until:
+        while time.monotonic() < until and not all(following[name] >= (words.inputs or sys.maxsize) for name in names):
             for name in names:
                 left = until - time.monotonic()
-                if left <= 0:
-                    break
-                share = min(ROUND, max(words.seconds / len(names), 5.0), left)
-                following[name], counted, found = turn(name, words.seed, following[name], share, folder, words.raw)
+                if left <= 0 or following[name] >= (words.inputs or sys.maxsize):
+                    continue
+                share = min(ROUND, max(seconds / len(names), 5.0), left)
+                numbers = range(following[name], words.inputs or sys.maxsize)
+                following[name], counted, found = turn(name, words.seed, numbers, share, folder, words.raw)
                 outcomes[name].update(counted)
                 findings += [(name, number, trace) for number, trace in found]
                 if words.log:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 4 << 30  # bytes of address space above what the process has when it begins
-SECONDS = 20.0  # for one input
+SECONDS = 20.0  # of the processor, for one input
+WAITING = 120.0  # seconds that an input may wait for the rest of the machine
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGING = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "shutil.rmtree")
 
@@ -115,15 +116,21 @@ def bound_memory(extra: int = MEMORY) -> None:
 
 @contextlib.contextmanager
 def bounded_time(seconds: float = SECONDS) -> Iterator[None]:
-    """Raise where one input takes longer than it may; C code that never returns is ended by the caller."""
+    """Raise where one input takes more of the processor than it may, or waits for what never comes.
 
-    def too_long(*_: object) -> None:
-        raise Breach(f"more than {seconds:g} s")
+    C code that never returns is ended by the caller.
+    """
 
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    def too_long(number: int, _: object) -> None:
+        raise Breach(f"more than {seconds:g} s" if number == signal.SIGPROF else f"waits for {WAITING:g} s")
+
+    limits = ((signal.SIGPROF, signal.ITIMER_PROF, seconds), (signal.SIGALRM, signal.ITIMER_REAL, WAITING))
+    before = [signal.signal(number, too_long) for number, _, _ in limits]
+    for _, timer, limit in limits:
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (number, timer, _), handler in zip(limits, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)

@@ -144,12 +144,15 @@ class Scan:
 
 def _odd_kind(entry: "os.DirEntry[str]") -> str | None:
     """What an entry is that nobody should open; a link to a file is followed, a dead one is told when it is read."""
-    if entry.is_file():
+    try:
+        if entry.is_file():
+            return None
+        if entry.is_symlink():
+            if entry.is_dir():
+                return "link to a folder"
+            return "link to a device" if os.path.exists(entry.path) else None  # noqa: PTH110
+    except OSError:  # a link to itself
         return None
-    if entry.is_symlink():
-        if entry.is_dir():
-            return "link to a folder"
-        return "link to a device" if os.path.exists(entry.path) else None  # noqa: PTH110
     return "pipe or device"
 
 
