@@ -8,6 +8,8 @@ from pathlib import Path
 
 import hemadata
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hemadata import sources
 from hemadata.build import Built, Options, build, images, thumbnail
@@ -105,7 +107,8 @@ def test_file_of_a_terabyte_is_not_read(ending: str, raw: Path, tmp_path: Path) 
     assert result.error is None and result.images == 3
     (lost,) = [entry for entry in result.quarantine if entry.severity == "lost"]
     assert lost.reason == {".jpg": "unreadable_image", ".xml": "unreadable_annotation"}[ending]
-    assert f"at most {rawfile.MAX_FILE:,} are read" in lost.detail
+    limit = {".jpg": f"at most {rawfile.MAX_FILE:,} are", ".xml": f"at most {rawfile.MAX_PAGE:,} of a page are"}
+    assert limit[ending] in lost.detail
 
 
 # Pages.
@@ -120,6 +123,19 @@ def test_deep_json_of_hemasynth_is_refused(tmp_path: Path) -> None:
     pairs.write(tmp_path, {"engine": "x", "seed": 1}, [])
     (tmp_path / "run.json").write_text('{"a":' * 100_000)
     with pytest.raises(FormatError, match=r"run\.json or pairs\.parquet cannot be read"):
+        pairs.read(tmp_path)
+
+
+def test_table_that_says_one_long_word_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes of Parquet, 60 MB unpacked."""
+    pairs.write(tmp_path, {"engine": "x", "seed": 1}, [])
+    row = {name: None for name in pairs.SCHEMA.names} | {"question": "x" * 1_000_000}
+    rows = pa.Table.from_pylist([row], schema=pairs.SCHEMA)
+    pq.write_table(pa.concat_tables([rows] * 60), tmp_path / "pairs.parquet", compression="ZSTD")
+    assert (tmp_path / "pairs.parquet").stat().st_size < 100_000
+    monkeypatch.setattr(pairs, "MAX_TABLE", 32 << 20)
+    monkeypatch.setattr(pairs, "BATCH", 8)
+    with pytest.raises(FormatError, match=r"more than 33,554,432 bytes unpacked"):
         pairs.read(tmp_path)
 
 
