@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # A minute in all, on one core: pages are quick, whole builds and commands over a corpus are not.
-EXAMPLES = {"build": 30, "corpus": 12, "archives": 40, "roboflow": 30, "npz": 40, "drawn-boxes": 15, "pictures": 60}
-PAGES = 60
+EXAMPLES = {"build": 60, "corpus": 20, "archives": 80, "roboflow": 60, "npz": 60, "drawn-boxes": 20, "pictures": 120}
+PAGES = 100
 SEED = 5
 
 sys.path.insert(0, str(BENCHMARKS))
