@@ -122,18 +122,20 @@ def test_stopped_after_any_write_of_a_command(
     assert moment > 3
 
 
-def test_finish_stopped_half_way_and_another_split_between(
+def test_what_a_stopped_split_has_begun_is_settled_before_anything_is_read(
     steps: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shards are in their new places, the index is the old one: who reads now would take rows for lost."""
+    """Shards are in their new places, the index is the old one: who reads now takes rows for lost."""
     out = tmp_path / "c"
     shutil.copytree(steps["duplicates"], out)
     with monkeypatch.context() as patch, pytest.raises(Cut):
-        patch.setattr(finish, "keep_fingerprints", lambda *_: (_ for _ in ()).throw(Cut()))
+        patch.setattr(finish, "write_tables", lambda *_: (_ for _ in ()).throw(Cut()))
         splitting.split(out)
-    search(out)
+    assert {finding.rule for finding in check(out, "none").findings} > {"split"}
+    replace.settle(out)
+    assert {finding.rule for finding in check(out, "none").findings} == {"split"}, "another source waits for its turn"
     splitting.split(out)
-    assert check(out).findings == []
+    assert crash.everything(out) == crash.everything(steps["split"])
 
 
 # The same unit twice at once: a node that was presumed dead and is not.
