@@ -165,6 +165,36 @@ def test_node_that_sees_other_folders_stops_the_build_with_a_sentence(
     assert not list((tmp_path / "c").rglob("*.parquet")) or not (tmp_path / "c" / "data").exists()
 
 
+def test_node_that_does_not_mount_the_raw_data_is_named(cluster: Any, raw: Path, tmp_path: Path) -> None:
+    """A real node in a mount namespace of its own, where the raw folder is empty."""
+    start = f"mount -t tmpfs none '{raw}' && exec ray start --address {cluster.address} --num-cpus 1 --block"
+    tried = subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(raw)], capture_output=True, check=False
+    )
+    if tried.returncode:
+        pytest.skip("no mount namespace can be made here")
+    node = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", start],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while sum(n["Alive"] and n["Resources"].get("CPU", 0) > 0 for n in ray.nodes()) < 3:
+            assert node.poll() is None and time.monotonic() < deadline, "the node does not start"
+            time.sleep(0.2)
+        result = on_ray(cluster, raw, tmp_path / "c")
+        assert isinstance(result.error, HemaError)
+        for word in ("Node ", f"does not see the raw folder {raw / 'raabin'}", "every node mounts at the same path"):
+            assert word in str(result.error)
+        assert not (tmp_path / "c" / "data").exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
 def test_stopped_by_hand_it_goes_on(cluster: Any, raw: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     words = ["build", "--source", "raabin", "--raw", str(raw), "--out", str(tmp_path / "c")]
