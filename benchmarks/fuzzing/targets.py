@@ -202,7 +202,7 @@ def _table_of(table: pa.Table, chance: random.Random) -> pa.Table:
         if way < len(odd):
             table = table.set_column(at, name, odd[way])
         elif way == len(odd) and table.num_columns > 1:
-            table = table.drop_columns([name])
+            table = table.remove_column(at)
         elif way == len(odd) + 1:
             table = table.append_column(name, column)
         else:

@@ -138,6 +138,19 @@ def test_what_a_stopped_split_has_begun_is_settled_before_anything_is_read(
     assert crash.everything(out) == crash.everything(steps["split"])
 
 
+def test_stopped_while_tries_are_removed(
+    steps: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "c"
+    shutil.copytree(steps["duplicates"], out)
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(attempts, "sweep", lambda *_: (_ for _ in ()).throw(Cut()))
+        splitting.split(out)
+    assert list((out / ".building").glob(".*-done-*"))
+    splitting.split(out)
+    assert crash.everything(out) == crash.everything(steps["split"])
+
+
 # The same unit twice at once: a node that was presumed dead and is not.
 
 

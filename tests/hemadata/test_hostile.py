@@ -126,6 +126,14 @@ def test_deep_json_of_hemasynth_is_refused(tmp_path: Path) -> None:
         pairs.read(tmp_path)
 
 
+def test_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    pairs.write(tmp_path, {"engine": "x", "seed": 1}, [])
+    table = pq.read_table(tmp_path / "pairs.parquet")
+    pq.write_table(table.append_column("uses", table["uses"]), tmp_path / "pairs.parquet")
+    with pytest.raises(FormatError, match="uses"):
+        pairs.read(tmp_path)
+
+
 def test_table_that_says_one_long_word_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few kilobytes of Parquet, 60 MB unpacked."""
     pairs.write(tmp_path, {"engine": "x", "seed": 1}, [])

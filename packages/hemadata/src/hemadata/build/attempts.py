@@ -98,10 +98,19 @@ def attempts(corpus: Path, source: str) -> dict[int, list[Attempt]]:
 def clear(corpus: Path, source: str) -> None:
     """Remove all tries of a source at once: a stop in the middle leaves nothing that looks like one."""
     state = state_folder(corpus, source)
-    gone = f".{source}-done-"
     with contextlib.suppress(FileNotFoundError):
-        state.rename(state.with_name(f"{gone}{uuid4().hex}"))
-    for left in state.parent.glob(f"{gone}*"):
+        state.rename(state.with_name(f"{_gone(source)}{uuid4().hex}"))
+    sweep(corpus, source)
+
+
+def sweep(corpus: Path, source: str) -> None:
+    """Remove what a stopped `clear` has left."""
+    folder = state_folder(corpus, source).parent
+    for left in folder.glob(f"{_gone(source)}*"):
         shutil.rmtree(left, ignore_errors=True)
     with contextlib.suppress(OSError):  # another source may still be at work there
-        state.parent.rmdir()
+        folder.rmdir()
+
+
+def _gone(source: str) -> str:
+    return f".{source}-done-"

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from hemadata.build import finish
 from hemadata.build.assign import Assigned, placement, read_assignment
-from hemadata.build.attempts import attempts, state_folder
+from hemadata.build.attempts import attempts, state_folder, sweep
 from hemadata.build.plan import bucket_of, hash_of
 from hemadata.build.records import Manifest, UnitRecord, read_manifest, read_manifests
 from hemadata.build.rows import Row
@@ -91,6 +91,7 @@ def _resumed(corpus: Path, source: str) -> Manifest | None:
 
     None where a build was interrupted: its units have other inputs than the manifest's.
     """
+    sweep(corpus, source)
     manifest = read_manifest(corpus, source)
     tried = attempts(corpus, source)
     if not tried or not manifest:

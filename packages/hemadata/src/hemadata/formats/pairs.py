@@ -74,7 +74,7 @@ def read(
         if missing := {"engine", "seed"} - run.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
         return run, table.select(schema.names).cast(schema).to_pylist()
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, RecursionError, pa.ArrowException) as error:  # KeyError: a column twice
         raise FormatError(
             f"{folder}: {RUN} or {file} cannot be read ({error}). Make them again: hemasynth {command}"
         ) from error
