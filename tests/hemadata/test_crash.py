@@ -1,6 +1,7 @@
 """Killed, out of disk, or done twice at once: after the next run the corpus is, byte for byte, the undisturbed one."""
 
 import copy
+import errno
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ from hemadata.audit import duplicates, leakage, splitting
 from hemadata.audit.contract import check
 from hemadata.build import Options, attempts, build, engine, finish, plan, replace, units
 from hemadata.errors import CorpusError, HemaError
+from hemadata.formats.rawfile import RawFile
 
 N = 48
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -234,6 +236,25 @@ def test_record_of_a_shard_that_another_build_replaced_is_not_believed(
     assert build(["raabin"], raw, out)[0].error is None
     build(["raabin"], raw, tmp_path / "direct")
     assert crash.everything(out) == crash.everything(tmp_path / "direct")
+
+
+def test_file_system_that_goes_away_is_no_defect_of_its_pictures(
+    raw: Path, steps: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, read, count = tmp_path / "c", RawFile.read, iter(range(N * 2))
+
+    def gone(file: RawFile) -> bytes:
+        if next(count) > N // 2:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), file.path)
+        return read(file)
+
+    assert not build(["acevedo"], raw, out)[0].error
+    with monkeypatch.context() as patch:
+        patch.setattr(RawFile, "read", gone)
+        (result,) = build(["raabin"], raw, out)
+    assert "Stale file handle" in str(result.error) and str(raw) in str(result.error)
+    made(raw, out)
+    assert crash.everything(out) == crash.everything(steps["build"])
 
 
 # No room.
