@@ -4,6 +4,7 @@ Each takes a `random.Random`, the seeds and a clean box, and returns what became
 """
 
 import io
+import json
 import random
 import shutil
 import zipfile
@@ -51,6 +52,17 @@ BOXES_XML = ("bccd", "bio-net", "m5", "plasmodium", "plasmodium-phonecamera", "t
 RECORDS = ("raabin-m1", "raabin-m2")
 TABLES = ("bmc", "apl-aml", "c-nmc-2019", "krd-wbc", "wbcatt", "mp-idb", "aml-hehr", "wbc-image-dataset")
 NAMES = ("bccd", "anerbc-healthy", "m5", "nlm-thick-pv", "thick-blood-smears", "aml-matek")
+
+
+CAPTIONS = json.dumps(
+    {
+        "images": [{"id": n, "file_name": f"a/{n}.jpg"} for n in range(3)],
+        "annotations": [
+            {"id": n, "image_id": n, "Question": "What is it?", "Answer": "A cell.", "masked_comment": "a <mask>"}
+            for n in range(3)
+        ],
+    }
+).encode()
 
 
 def page(chance: random.Random, files: list[bytes], box: Box, name: str) -> RawFile:
@@ -120,7 +132,7 @@ def _table(chance: random.Random, made: Seeds, box: Box) -> str:
 
 def _captions(chance: random.Random, made: Seeds, box: Box) -> str:
     files = made.pages(".json", "leukemiaattri", "leukemiaattri-mlm", "wbcatt-vqa")
-    page(chance, files, box, "train_annotations.json")
+    page(chance, [CAPTIONS] * len(files) + files, box, "train_annotations.json")
     tree = RawTree.scan(box.raw)
     return outcome(lambda: list(captions.read(tree, chance.choice(("Question", "masked_comment")))))
 
