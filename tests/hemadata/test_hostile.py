@@ -1,5 +1,6 @@
 """What `benchmarks/fuzz.py` has found, each once: told or put in quarantine, never a crash, a hang or a full memory."""
 
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from hemadata import sources
 from hemadata.build import Built, Options, build, images, thumbnail
 from hemadata.errors import CorpusError, DefectError, FormatError, HemaError, UsageError
-from hemadata.formats import drawn_boxes, frames, mark_pixels, marks, npz, pairs, rawfile, roboflow
+from hemadata.formats import cell_records, drawn_boxes, frames, mark_pixels, marks, npz, pairs, rawfile, roboflow
 from hemadata.formats.boxes import Box, Boxes
 from hemadata.formats.pictures import decode, open_picture
 from hemadata.formats.rawtree import RawFile, RawTree
@@ -195,6 +196,14 @@ def test_what_a_reader_did_not_expect_names_source_and_line(
     error = one(raw, tmp_path / "out").error
     assert isinstance(error, HemaError)
     assert str(error).startswith(f"{raw / 'bccd'}: the reader of bccd stopped: KeyError: 'absent' (")
+
+
+@pytest.mark.parametrize("number", ["7.5", "true", "[1]", '"12"'])
+def test_cell_whose_id_is_no_text(number: str, tmp_path: Path) -> None:
+    cell = '"x1": 1, "y1": 2, "x2": 3, "y2": 4'
+    page = f'{{"Cell_0": {{"Cell_ID": "a", {cell}}}, "Cell_1": {{"Cell_ID": {number}, {cell}}}}}'
+    found = cell_records.read(raw_file(tmp_path / "r.json", page)).boxes
+    assert [box.source_id for box in found] == ["a", str(json.loads(number))]
 
 
 # Pictures.
