@@ -18,7 +18,8 @@ from hemadata.audit.duplicates import Found, find
 from hemadata.audit.pictures import Pair
 from hemadata.build import Options, build, finish
 from hemadata.build.assign import read_assignment
-from hemadata.build.records import read_manifests, state_folder
+from hemadata.build.attempts import RECORD, attempt, state_folder
+from hemadata.build.records import read_manifests
 from hemadata.errors import CorpusError
 from PIL import Image, ImageEnhance
 from typer.testing import CliRunner
@@ -195,7 +196,8 @@ def test_split_does_not_mix_with_an_interrupted_build(corpus: Path) -> None:
     cross(corpus)
     (unit,) = read_manifests(corpus)[0].units
     state_folder(corpus, "acevedo").mkdir(parents=True)
-    replace(unit, key="of other inputs").write(corpus, "acevedo")
+    with attempt(corpus, "acevedo", unit.bucket) as folder:
+        replace(unit, key="of other inputs").write(folder / RECORD)
     with pytest.raises(CorpusError, match="acevedo: its last build was interrupted"):
         splitting.split(corpus)
 

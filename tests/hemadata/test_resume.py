@@ -66,7 +66,7 @@ def times(corpus: Path) -> dict[str, int]:
 def records(corpus: Path, name: str) -> list[str]:
     """Keys of the units that an unfinished build has finished."""
     found = []
-    for path in sorted((corpus / ".building" / name).glob("*.json")):
+    for path in sorted((corpus / ".building" / name).glob("*/record.json")):
         with contextlib.suppress(FileNotFoundError):  # the build has just ended
             found.append(json.loads(path.read_text())["key"])
     return [key for key in found if key]
@@ -368,7 +368,7 @@ def test_crash_while_writing_a_shard_leaves_the_old_corpus_readable(
     assert check(out).findings == []
 
 
-@pytest.mark.parametrize("pattern", ["*.json", "index-*.parquet"])
+@pytest.mark.parametrize("pattern", ["*/record.json", "*/index.parquet"])
 def test_record_that_a_power_cut_left_empty_is_done_again(
     pattern: str, raw: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hemadata import prompts, schema
+from hemadata.arrow import told
 from hemadata.build.assign import ARROW, version_in_force
 from hemadata.build.card import corpus_id
 from hemadata.build.records import Manifest, read_manifests
@@ -72,10 +73,16 @@ class Corpus:
     def index(self) -> pa.Table:
         """One row per image: every scalar, split, groups, where the bytes lie. Rows of a file are in file order."""
         paths = [self.path / "index" / f"{source}.parquet" for source in self.sources]
-        table = pa.concat_tables([pq.read_table(path, schema=INDEX_SCHEMA) for path in paths])
+        tables = []
+        for path in paths:
+            with told(path):
+                tables.append(pq.read_table(path, schema=INDEX_SCHEMA))
+        table = pa.concat_tables(tables)
         if not self._other_version:
             return table
-        assigned = pq.read_table(self.path / "assignment" / f"{self.version}.parquet", schema=ARROW)
+        path = self.path / "assignment" / f"{self.version}.parquet"
+        with told(path):
+            assigned = pq.read_table(path, schema=ARROW)
         at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
         for name in ("split", "split_basis", "group_id", "dup_cluster"):
             table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))
@@ -111,9 +118,12 @@ class Corpus:
         for file in dict.fromkeys(index["file"].to_pylist()):
             keep = set(index.filter(pc.equal(index["file"], file))["sample_id"].to_pylist())
             extra = self._by_sample(file, decided) if decided else {}
-            shard = pq.ParquetFile(self.path / file)
+            with told(self.path / file):
+                shard = pq.ParquetFile(self.path / file)
             for group in range(shard.num_row_groups):
-                for row in shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist():
+                with told(self.path / file):
+                    rows = shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist()
+                for row in rows:
                     if row["sample_id"] in keep:
                         row |= extra.get(row["sample_id"], {})
                         yield {name: row[name] for name in wanted}
@@ -182,7 +192,8 @@ class Corpus:
 
     def _open(self, file: str) -> int:
         if file not in self._files:
-            self._files[file] = os.open(self.path / file, os.O_RDONLY)
+            with told(self.path / file):
+                self._files[file] = os.open(self.path / file, os.O_RDONLY)
         return self._files[file]
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from hemadata.audit.leakage import read_pairs, write_leakage
 from hemadata.audit.pictures import anchors_of, cluster_names, same_picture
 from hemadata.audit.split import FINDING, Cost, Member, Split, decide
 from hemadata.build.assign import ARROW, read_assignment, version_in_force, write_assignment
-from hemadata.build.replace import replace_stale
+from hemadata.build.replace import replace_stale, settle
 from hemadata.corpus import Corpus
 from hemadata.schema import SPLITS
 
@@ -53,6 +53,7 @@ def split(path: Path) -> Outcome:
         CorpusError: a build was interrupted, or the pairs cannot be read.
     """
     pairs = read_pairs(path)
+    settle(path)
     with Corpus(path) as corpus:
         members, anchors = list(_members(corpus)), anchors_of(corpus)
         before = dict(zip(*(corpus.index[name].to_pylist() for name in ("sample_id", "split")), strict=True))

@@ -16,7 +16,7 @@ import xxhash
 from filelock import FileLock
 
 from hemadata import schema
-from hemadata.arrow import to_table, write_tables
+from hemadata.arrow import to_table, told, write_tables
 from hemadata.build.plan import Plan
 from hemadata.sources.base import Ref
 from hemadata.sources.facts import SourceFacts
@@ -46,7 +46,8 @@ def read_assignment(corpus: Path) -> pa.Table:
     path = version_in_force(corpus)
     if not path:
         return ARROW.empty_table()
-    table = pq.read_table(path, schema=ARROW)
+    with told(path, f"Remove it: the version before it is in force then, and hemadata split {corpus} makes a new one."):
+        table = pq.read_table(path, schema=ARROW)
     own = pc.coalesce(table["own_group"], table["group_id"])  # versions of old have no such column
     return table.set_column(table.schema.get_field_index("own_group"), ARROW.field("own_group"), own)
 

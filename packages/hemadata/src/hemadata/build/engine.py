@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 from hemadata import sources
 from hemadata.build import finish
 from hemadata.build.assign import assign, placement
-from hemadata.build.executors import executor
+from hemadata.build.attempts import state_folder
+from hemadata.build.executors import Executor, executor
 from hemadata.build.images import Check
 from hemadata.build.plan import Plan, make_plan, plan_summary, unit_key
 from hemadata.build.records import Manifest, UnitRecord, read_manifest
@@ -31,8 +32,15 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster to do the units on; None as address: `hemadata.build.cluster.Cluster` tells which."""
+
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """How a build is done; only `check` and `prompt` change what the rows say."""
+    """How a build is done; only `check` and `prompt` change what the rows say. On a cluster, 0 jobs are all it has."""
 
     check: Check = "full"
     jobs: int = 1
@@ -41,6 +49,7 @@ class Options:
     dry_run: bool = False
     prompt: str | None = None
     variant: str | None = None
+    cluster: Cluster | None = None
 
     @property
     def of_rows(self) -> dict[str, str]:
@@ -107,6 +116,8 @@ def build(
     """
     options = options or Options()
     roots = [raw] if isinstance(raw, Path) else list(raw)
+    if options.cluster:  # other machines know nothing of the folder that we are in
+        roots, out = [root.absolute() for root in roots], out.absolute()
     wanted = sorted((sources.get(name) for name in dict.fromkeys(names)), key=_anchors_first)
     _refuse_unknown_variant(wanted, options.variant)
     results = []
@@ -210,6 +221,7 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
     tasks = [task for task in tasks if task.bucket not in done]
     if tasks:
         spool.fill()
+        state_folder(out, name).mkdir(parents=True, exist_ok=True)
     records = [*done.values(), *_do(tasks, plan, options, progress)]
     manifest = Manifest(
         source=name,
@@ -245,13 +257,27 @@ def _version(plan: Plan) -> str:
     return " and ".join(sorted({ref.about.get("source_version", plan.source.facts.version) for ref in plan.refs}))
 
 
+def _workers(tasks: list[UnitTask], plan: Plan, options: Options) -> Executor:
+    if not options.cluster or not tasks:
+        return executor(min(options.jobs, len(tasks)))
+    from hemadata.build import cluster, sight
+
+    folder = state_folder(tasks[0].corpus, plan.source.name)
+    seen = sight.Sight.of(folder, plan.source.name, (ref for task in tasks for ref in task.refs))
+    try:
+        return cluster.Cluster(options.cluster.address, options.jobs, seen)
+    except BaseException:
+        seen.close()
+        raise
+
+
 def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress | None) -> list[UnitRecord]:
     """Run the tasks; tells progress in images."""
     sizes = {task.bucket: len(task.refs) for task in tasks}
     so_far = plan.images - sum(sizes.values())
     if progress:
         progress(plan.source.name, so_far, plan.images)
-    workers = executor(min(options.jobs, len(tasks)))
+    workers = _workers(tasks, plan, options)
     records: list[UnitRecord] = []
     try:
         for task in tasks:

@@ -3,9 +3,7 @@
 import contextlib
 import csv
 import io
-import json
-import shutil
-from collections.abc import Container
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,9 +14,10 @@ from filelock import FileLock
 from hemadata import ontology, prompts
 from hemadata.arrow import write_tables
 from hemadata.atomic import publish, write_bytes, write_text
+from hemadata.build.attempts import attempts, clear, index_part, is_there, staged
 from hemadata.build.card import card
 from hemadata.build.fingerprints import keep_fingerprints
-from hemadata.build.records import Manifest, Shard, UnitRecord, index_part, read_manifests, staged, state_folder
+from hemadata.build.records import Manifest, UnitRecord, read_manifests
 from hemadata.build.shards import INDEX_SCHEMA
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
@@ -35,52 +34,28 @@ def finished_units(
         wanted: bucket -> key and placement of the plan.
         old: manifest of the last finished build.
     """
-    records = {unit.bucket: unit for unit in old.units} if old else {}
-    fresh = _fresh(corpus, source)
-    # A record of an interrupted build is newer than the manifest: its shards may have replaced older ones.
-    whole = fresh_records(corpus, source)
-    records = {bucket: unit for bucket, unit in records.items() if bucket not in fresh} | whole
-    indexed = _indexed(corpus, source)
-    return {
-        bucket: unit
-        for bucket, unit in records.items()
-        if wanted.get(bucket) == (unit.key, unit.placed)
-        and all(_is_there(corpus, source, shard, bucket in fresh) for shard in unit.shards)
-        and indexed.get(bucket, 0) == sum(shard.rows for shard in unit.shards)
-    }
-
-
-def fresh_records(corpus: Path, source: str) -> dict[int, UnitRecord]:
-    """Bucket -> record of every unit that an unfinished run has done; one cut by a power failure is left out."""
-    records = {}
-    for bucket, path in _fresh(corpus, source).items():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            records[bucket] = UnitRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    return records
-
-
-def _fresh(corpus: Path, source: str) -> dict[int, Path]:
-    """Bucket -> record of every unit that an unfinished build has done; shards without one are half a unit's work."""
-    return {int(path.stem, 16): path for path in sorted(state_folder(corpus, source).glob("*.json"))}
-
-
-def _is_there(corpus: Path, source: str, shard: Shard, is_fresh: bool) -> bool:
-    paths = [corpus / shard.path] + ([staged(corpus, source, shard.path)] if is_fresh else [])
-    return any(path.exists() and path.stat().st_size == shard.bytes for path in paths)
+    standing = {unit.bucket: unit for unit in old.units} if old else {}
+    tried, indexed = attempts(corpus, source), _indexed(corpus, source)
+    found: dict[int, UnitRecord] = {}
+    for bucket, facts in wanted.items():
+        if bucket in tried:  # newer than the manifest: its shards may have replaced older ones
+            fitting = (a for a in tried[bucket] if a.record and (a.record.key, a.record.placed) == facts)
+            if whole := next((attempt for attempt in fitting if attempt.is_whole(corpus)), None):
+                assert whole.record
+                found[bucket] = whole.record
+        elif (unit := standing.get(bucket)) and (unit.key, unit.placed) == facts:
+            is_indexed = indexed.get(bucket, 0) == sum(shard.rows for shard in unit.shards)
+            if is_indexed and all(is_there(corpus / shard.path, shard) for shard in unit.shards):
+                found[bucket] = unit
+    return found
 
 
 def _indexed(corpus: Path, source: str) -> dict[int, int]:
-    """Bucket -> rows that an index holds of it: the part that its unit left, else the index that stood."""
-    rows: dict[int, int] = {}
+    """Bucket -> rows that the index holds of it."""
     with contextlib.suppress(OSError, pa.ArrowException):
         stood = pq.read_table(corpus / "index" / f"{source}.parquet", columns=["bucket"])
-        rows = {entry["values"]: entry["counts"] for entry in pc.value_counts(stood["bucket"]).to_pylist()}
-    for bucket in _fresh(corpus, source):
-        try:
-            rows[bucket] = pq.read_metadata(index_part(corpus, source, bucket)).num_rows
-        except (OSError, pa.ArrowException):  # cut by a power failure: the unit is done again
-            rows[bucket] = -1
-    return rows
+        return {entry["values"]: entry["counts"] for entry in pc.value_counts(stood["bucket"]).to_pylist()}
+    return {}
 
 
 def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
@@ -88,22 +63,22 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     source = manifest.source
     index_path = corpus / "index" / f"{source}.parquet"
     index_path.parent.mkdir(exist_ok=True)
-    fresh = _fresh(corpus, source)
-    index = _index(corpus, index_path, manifest, fresh)
+    fresh = _fresh(corpus, manifest)
+    index = _index(index_path, manifest, fresh)
     (corpus / "data" / manifest.task / source).mkdir(parents=True, exist_ok=True)
-    shards = [shard.path for unit in manifest.units if unit.bucket in fresh for shard in unit.shards]
-    waiting = {staged(corpus, source, shard): corpus / shard for shard in shards}
-    publish({path: target for path, target in waiting.items() if path.exists()})
+    waiting: dict[Path, Path] = {}
+    for unit in manifest.units:
+        for shard in unit.shards:
+            made = (staged(folder, shard.path) for folder in fresh.get(unit.bucket, ()))
+            if there := next(filter(Path.exists, made), None):  # else a stopped run has put it into its place
+                waiting[there] = corpus / shard.path
+    publish(waiting)
     if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
         write_tables(index_path, [index])
-    parts = [index_part(corpus, source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
-    keep_fingerprints(corpus, source, parts, index)
+    keep_fingerprints(corpus, source, [index_part(folders[0]) for folders in fresh.values()], index)
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
-    state = state_folder(corpus, source)
-    shutil.rmtree(state, ignore_errors=True)
-    with contextlib.suppress(OSError):  # another source may still be at work there
-        state.parent.rmdir()
+    clear(corpus, source)
     with FileLock(corpus / "manifest" / ".corpus.lock"):
         manifests = read_manifests(corpus)
         for folder, files in (("ontology", ontology.files()), ("prompts", prompts.files())):
@@ -113,10 +88,19 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
         write_text(corpus / "README.md", card(corpus, manifests))
 
 
-def _index(corpus: Path, index_path: Path, manifest: Manifest, fresh: Container[int]) -> pa.Table:
+def _fresh(corpus: Path, manifest: Manifest) -> dict[int, list[Path]]:
+    """Bucket -> folders of the tries that say what the manifest says; the first has all its index rows."""
+    tried, fresh = attempts(corpus, manifest.source), dict[int, list[Path]]()
+    for unit in manifest.units:
+        same = [attempt for attempt in tried.get(unit.bucket, ()) if attempt.record == unit]
+        if same:
+            fresh[unit.bucket] = [a.folder for a in sorted(same, key=lambda a: not a.is_whole(corpus))]
+    return fresh
+
+
+def _index(index_path: Path, manifest: Manifest, fresh: Mapping[int, Sequence[Path]]) -> pa.Table:
     """Index of a source: parts that units have just left, the rest from the index that stood."""
-    parts = [index_part(corpus, manifest.source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
-    tables = [pq.read_table(path, schema=INDEX_SCHEMA) for path in parts]
+    tables = [pq.read_table(index_part(folders[0]), schema=INDEX_SCHEMA) for folders in fresh.values()]
     kept = [unit.bucket for unit in manifest.units if unit.bucket not in fresh]
     if kept:
         stood = pq.read_table(index_path, schema=INDEX_SCHEMA)

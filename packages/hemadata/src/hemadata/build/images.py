@@ -4,7 +4,7 @@ Three depths: `none` reads the header alone, `header` also looks for a cut end, 
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
@@ -12,17 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 import xxhash
-from PIL import Image, ImageOps
+from PIL import Image
 
-from hemadata.build.thumbnail import thumbnail, to_pixels
+from hemadata.build.thumbnail import STRIP, thumbnail, to_pixels
 from hemadata.errors import DefectError
-from hemadata.formats.pictures import Pixels, bound, decode, first_line, open_picture
+from hemadata.formats.pictures import Pixels, bound, decode, open_picture, orientation_of, upright
 from hemadata.geometry import turn_size
 
 Check = Literal["none", "header", "full"]
 
 PASS_THROUGH = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
-ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ def look(data: bytes, check: Check, with_thumbnail: bool = False) -> Picture:
             return Picture(data, "jpeg", "jpeg", size, 1, None)
         if check == "full" and (quick_pixels := _quick_pixels(data)):
             mode, pixels = quick_pixels
-            digest = _hash(pixels.shape[1], pixels.shape[0], mode, pixels)
+            digest = _hash(pixels.shape[1], pixels.shape[0], mode, [pixels])
             return Picture(data, "jpeg", "jpeg", size, 1, digest, thumbnail(pixels) if with_thumbnail else None)
     image = open_picture(data)
     form = image.format or ""
@@ -88,7 +87,7 @@ def look(data: bytes, check: Check, with_thumbnail: bool = False) -> Picture:
     if kind and (check == "none" or (check == "header" and _is_whole(data, kind))):
         return Picture(data, kind, kind, stored, orientation, None)
     decode(image)
-    shown = _turn(image) if orientation != 1 and form != "TIFF" else image
+    shown = upright(image) if orientation != 1 and form != "TIFF" else image
     hashed = pixel_hash(shown) if check == "full" else None
     small = thumbnail(to_pixels(shown)) if check == "full" and with_thumbnail else None
     if kind:
@@ -109,23 +108,34 @@ def decoded(data: bytes) -> np.ndarray:
     image = open_picture(data)
     orientation = _orientation(image, data)
     decode(image)
-    return to_pixels(_turn(image) if orientation != 1 and image.format != "TIFF" else image)
+    return to_pixels(upright(image) if orientation != 1 and image.format != "TIFF" else image)
 
 
 def pixel_hash(image: Image.Image) -> str:
     """xxh3-128 of size, mode and pixels of a decoded image; equal for equal pictures in different formats."""
-    if not image.mode.startswith(("I", "F")):
-        image = image.convert(_plain_mode(image))
-    return _hash(image.width, image.height, image.mode, image.tobytes())
+    mode = image.mode if image.mode.startswith(("I", "F")) else _plain_mode(image)
+    pixels = (strip if strip.mode == mode else strip.convert(mode) for strip in _strips(image))
+    return _hash(image.width, image.height, mode, (strip.tobytes() for strip in pixels))
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """The picture from the top, in parts that do not double its memory."""
+    rows = max(1, STRIP // image.width)
+    if image.height <= rows:
+        yield image
+        return
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _plain_mode(image: Image.Image) -> str:
     """L for grey, RGB for colour, RGBA only where something is transparent."""
     if image.mode in ("1", "L"):
         return "L"
-    if not image.has_transparency_data or image.convert("RGBA").getchannel("A").getextrema() == (255, 255):
+    if not image.has_transparency_data:
         return "RGB"
-    return "RGBA"
+    opaque = (strip.convert("RGBA").getchannel("A").getextrema() == (255, 255) for strip in _strips(image))
+    return "RGB" if all(opaque) else "RGBA"
 
 
 def _quick_pixels(data: bytes) -> tuple[str, np.ndarray] | None:
@@ -138,9 +148,10 @@ def _quick_pixels(data: bytes) -> tuple[str, np.ndarray] | None:
         return None
 
 
-def _hash(width: int, height: int, mode: str, pixels: Any) -> str:
+def _hash(width: int, height: int, mode: str, pixels: Iterable[Any]) -> str:
     digest = xxhash.xxh3_128(f"{width}x{height} {mode}\n".encode())
-    digest.update(pixels)
+    for part in pixels:
+        digest.update(part)
     return digest.hexdigest()
 
 
@@ -155,25 +166,13 @@ def to_png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _turn(image: Image.Image) -> Image.Image:
-    """The displayed frame. Pillow writes the EXIF block anew, which fails where a tag is broken."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception as error:
-        raise DefectError("unreadable_image", f"its EXIF block cannot be used: {first_line(error)}") from error
-
-
 def _orientation(image: Image.Image, data: bytes) -> int:
     """EXIF orientation as `datasets` applies it when it decodes."""
     # A PNG may carry its orientation behind the pixels, where only getexif() looks.
     late = image.format == "PNG" and any(k in data for k in (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif"))
     if image.format != "TIFF" and not late and not any(k in image.info for k in ("exif", "xmp")):
         return 1
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except Exception as error:
-        raise DefectError("unreadable_image", f"its EXIF block cannot be read: {first_line(error)}") from error
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    return orientation_of(image)
 
 
 def _is_whole(data: bytes, kind: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import marshal
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import xxhash
 
 from hemadata import schema
-from hemadata.errors import HemaError, LayoutError, UnknownLabelError
+from hemadata.errors import FormatError, HemaError, LayoutError, UnknownLabelError
 from hemadata.formats.rawtree import RawFile
 from hemadata.quarantine import REASONS, Quarantined
 from hemadata.sources.base import Raw, Ref, Source
@@ -70,6 +71,10 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
         refs = list(_lean(islice(source.index(raw), limit)))
     except LayoutError as error:
         raise LayoutError(" ".join([str(error), *_where_to_change(source, error), *_advice(raw)])) from error
+    except (HemaError, OSError):
+        raise
+    except Exception as error:  # a reader met what nobody has seen in these data: no reason for a traceback
+        raise FormatError(f"{raw.own.root}: {_stopped(source, error)}") from error
     _refuse_doubles(source, refs)
     _refuse_unknown_labels(source, refs)
     for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
@@ -121,6 +126,15 @@ def _most_common(problems: list[Quarantined]) -> list[str]:
         first = next(problem for problem in problems if problem.reason == reason)
         return [f"{count:,} times {REASONS[reason][1]}, first {first.file}: {first.detail}."]
     return []
+
+
+def _stopped(source: Source, error: Exception) -> str:
+    """What a person reads, and whoever repairs the reader."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"the reader of {source.name} stopped: {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). "
+        "A file is not as published, or the reader has a gap: compare it with the archive, or report this line."
+    )
 
 
 def hash_of(sample_id: str) -> int:

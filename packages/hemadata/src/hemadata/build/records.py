@@ -7,7 +7,7 @@ from typing import Any
 
 import xxhash
 
-from hemadata.atomic import write_text
+from hemadata.atomic import temporary_name, write_text
 from hemadata.errors import CorpusError
 from hemadata.quarantine import Quarantined
 
@@ -51,10 +51,11 @@ class UnitRecord:
         quarantine = [Quarantined(**{k: entry[k] for k in Quarantined.__slots__}) for entry in record["quarantine"]]
         return cls(record["bucket"], record["key"], record["placed"], record["objects"], shards, quarantine)
 
-    def write(self, corpus: Path, source: str) -> None:
-        """Leave the record where `finish` and a later run find it."""
-        path = state_folder(corpus, source) / f"{self.bucket:02x}.json"
-        write_text(path, json.dumps(asdict(self), ensure_ascii=False), durable=False)
+    def write(self, path: Path) -> None:
+        """Leave the record where `finish` and a later run find it: the unit is done. No folder is made for it."""
+        temporary = temporary_name(path)
+        temporary.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
 
 
 @dataclass(slots=True)
@@ -90,24 +91,9 @@ class Manifest:
         write_text(manifest_path(corpus, self.source), json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
 
-def state_folder(corpus: Path, source: str) -> Path:
-    """Where units leave shards and records until the whole source is done."""
-    return corpus / ".building" / source
-
-
-def index_part(corpus: Path, source: str, bucket: int) -> Path:
-    """Where a unit leaves its rows of the index."""
-    return state_folder(corpus, source) / f"index-{bucket:02x}.parquet"
-
-
 def shard_path(task: str, source: str, split: str, bucket: int) -> str:
     """Place of a shard, relative to the corpus."""
     return f"data/{task}/{source}/{split}-{bucket:02x}.parquet"
-
-
-def staged(corpus: Path, source: str, shard: str) -> Path:
-    """Where a shard waits until the whole source is done, so that readers never see half a rebuild."""
-    return state_folder(corpus, source) / shard.rpartition("/")[2]
 
 
 def manifest_path(corpus: Path, source: str) -> Path:

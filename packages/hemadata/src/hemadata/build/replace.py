@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from hemadata.build import finish
 from hemadata.build.assign import Assigned, placement, read_assignment
+from hemadata.build.attempts import attempts, state_folder, sweep
 from hemadata.build.plan import bucket_of, hash_of
 from hemadata.build.records import Manifest, UnitRecord, read_manifest, read_manifests
 from hemadata.build.rows import Row
@@ -41,12 +42,30 @@ def replace_stale(corpus: Path, family: str | None = None) -> dict[str, int]:
     return moved
 
 
+def settle(corpus: Path) -> None:
+    """Bring a stopped `split` or `duplicates` to its end: until then shards and index may say different things.
+
+    Raises:
+        CorpusError: a build of a source was interrupted.
+    """
+    for manifest in read_manifests(corpus):
+        if not state_folder(corpus, manifest.source).exists():
+            continue
+        with FileLock(corpus / "manifest" / f".{manifest.source}.lock"):
+            if _resumed(corpus, manifest.source) is None:
+                raise _interrupted(manifest.source)
+
+
+def _interrupted(source: str) -> CorpusError:
+    return CorpusError(f"{source}: its last build was interrupted. Run that build again, then this.")
+
+
 def _replace_source(corpus: Path, source: str, passing: bool) -> int:
     manifest = _resumed(corpus, source)
     if manifest is None and passing:
         return 0
     if manifest is None:
-        raise CorpusError(f"{source}: its last build was interrupted. Run that build again, then this.")
+        raise _interrupted(source)
     assigned = _assigned_by_bucket(corpus, manifest)
     stale = [unit for unit in manifest.units if unit.placed != placement(assigned[unit.bucket])]
     if not stale:
@@ -54,6 +73,7 @@ def _replace_source(corpus: Path, source: str, passing: bool) -> int:
     records = {unit.bucket: unit for unit in manifest.units}
     index = pq.read_table(corpus / "index" / f"{source}.parquet", schema=INDEX_SCHEMA)
     moved = 0
+    state_folder(corpus, source).mkdir(parents=True, exist_ok=True)
     for unit in stale:
         decided, stood = assigned[unit.bucket], index.filter(pc.equal(index["bucket"], unit.bucket))
         where = zip(stood["sample_id"].to_pylist(), stood["split"].to_pylist(), strict=True)
@@ -71,14 +91,17 @@ def _resumed(corpus: Path, source: str) -> Manifest | None:
 
     None where a build was interrupted: its units have other inputs than the manifest's.
     """
+    sweep(corpus, source)
     manifest = read_manifest(corpus, source)
-    fresh = finish.fresh_records(corpus, source)
-    if not fresh or not manifest:
+    tried = attempts(corpus, source)
+    if not tried or not manifest:
         return manifest
     records = {unit.bucket: unit for unit in manifest.units}
-    if any(bucket not in records or records[bucket].key != unit.key for bucket, unit in fresh.items()):
-        return None
-    records |= fresh
+    for bucket, tries in tried.items():
+        whole = [attempt.record for attempt in tries if attempt.record and attempt.is_whole(corpus)]
+        if bucket not in records or not whole or records[bucket].key != whole[-1].key:
+            return None
+        records[bucket] = whole[-1]
     finish.finish(corpus, replace(manifest, units=[records[bucket] for bucket in sorted(records)]), manifest)
     return read_manifest(corpus, source)
 
@@ -98,10 +121,8 @@ def _replace_unit(corpus: Path, manifest: Manifest, unit: UnitRecord, assigned: 
         ordered = merge(*streams, key=lambda row: hash_of(row["sample_id"]))
         return (row for row in ordered if assigned[row["sample_id"]].split == split)
 
-    record = write_unit(Place(corpus, manifest.source, manifest.task, unit.bucket), unit.key, assigned, rows_of)
-    record.quarantine = unit.quarantine
-    record.write(corpus, manifest.source)
-    return record
+    place = Place(corpus, manifest.source, manifest.task, unit.bucket)
+    return write_unit(place, unit.key, assigned, rows_of, unit.quarantine)
 
 
 def _rows(path: Path) -> Iterator[Row]:

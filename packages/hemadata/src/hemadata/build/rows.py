@@ -1,5 +1,6 @@
 """One reference of the plan -> one row of the corpus, or the reason why there is none."""
 
+import errno
 import hashlib
 from typing import Any
 
@@ -15,6 +16,11 @@ from hemadata.quarantine import Quarantined
 from hemadata.sources.base import Ref, Source
 
 Row = dict[str, Any]
+# The network, the mount or the machine fails, not the file: the unit is done again, nothing goes to quarantine.
+NOT_THE_FILE = (
+    *(errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENODEV),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+)
 
 
 class RowMaker:
@@ -46,7 +52,11 @@ class RowMaker:
             self.constants["foreground"] = list(facts.foreground)
 
     def make(self, ref: Ref) -> tuple[Row | None, list[Quarantined]]:
-        """Row of a reference and what had to be withheld or repaired; the row is None where the image is lost."""
+        """Row of a reference and what had to be withheld or repaired; the row is None where the image is lost.
+
+        Raises:
+            OSError: the file system failed as a whole.
+        """
         found: list[Quarantined] = []
         try:
             sample = self.source.load(ref)
@@ -66,6 +76,8 @@ class RowMaker:
         except DefectError as defect:
             reason, detail = defect.reason, defect.detail
         except OSError as error:  # the file went away, or the disk cannot read it
+            if error.errno in NOT_THE_FILE:
+                raise
             is_mask = ref.mask is not None and error.filename == ref.mask.path
             reason, detail = f"unreadable_{'mask' if is_mask else 'image'}", error.strerror or str(error)
         is_beside = reason.endswith(("mask", "mask_size", "mask_values", "annotation"))

@@ -11,11 +11,13 @@ from hemadata import schema
 from hemadata.arrow import to_table, write_tables
 from hemadata.atomic import publish, temporary_name
 from hemadata.build.assign import Assigned, placement
+from hemadata.build.attempts import RECORD, attempt, index_part, staged
 from hemadata.build.digest import rows_digest
 from hemadata.build.offsets import byte_ranges
 from hemadata.build.parquet import ROW_GROUP_BYTES, ROW_GROUP_ROWS, open_writer
-from hemadata.build.records import Shard, UnitRecord, file_hash, index_part, shard_path, staged, state_folder
+from hemadata.build.records import Shard, UnitRecord, file_hash, shard_path
 from hemadata.build.rows import Row
+from hemadata.quarantine import Quarantined
 
 INDEX_SCHEMA = schema.to_arrow_schema(schema.index_columns())
 FINGERPRINT_SCHEMA = schema.to_arrow_schema(schema.FINGERPRINT)
@@ -33,7 +35,11 @@ class Place:
 
 
 def write_unit(
-    place: Place, key: str, assigned: dict[str, Assigned], rows_of: Callable[[str], Iterator[Row]]
+    place: Place,
+    key: str,
+    assigned: dict[str, Assigned],
+    rows_of: Callable[[str], Iterator[Row]],
+    quarantine: list[Quarantined],
 ) -> UnitRecord:
     """Write the shards of a unit beside the corpus, durably; `finish` gives them their place.
 
@@ -42,12 +48,22 @@ def write_unit(
         key: hash of the unit's inputs.
         assigned: what the corpus decided about every row that the unit planned.
         rows_of: split -> rows, in hash order.
+        quarantine: what was withheld or repaired; may be filled while the rows are made.
     """
-    state_folder(place.corpus, place.source).mkdir(parents=True, exist_ok=True)
+    with attempt(place.corpus, place.source, place.bucket) as folder:
+        record = _write_shards(folder, place, key, assigned, rows_of)
+        record.quarantine = quarantine
+        record.write(folder / RECORD)
+    return record
+
+
+def _write_shards(
+    folder: Path, place: Place, key: str, assigned: dict[str, Assigned], rows_of: Callable[[str], Iterator[Row]]
+) -> UnitRecord:
     record, index, written = UnitRecord(place.bucket, key, placement(assigned), 0, [], []), [], {}
     for split in schema.SPLITS:
         path = shard_path(place.task, place.source, split, place.bucket)
-        target = staged(place.corpus, place.source, path)
+        target = staged(folder, path)
         temporary = temporary_name(target)
         scalars, thumbnails, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
         if not scalars:
@@ -60,8 +76,7 @@ def write_unit(
         column = pa.array(thumbnails, PART_SCHEMA.field("thumbnail").type)
         index.append(table.append_column(PART_SCHEMA.field("thumbnail"), column))
     publish(written)
-    part = index_part(place.corpus, place.source, place.bucket)
-    write_tables(part, index or [PART_SCHEMA.empty_table()], durable=False)
+    write_tables(index_part(folder), index or [PART_SCHEMA.empty_table()], durable=False)
     return record
 
 
@@ -77,7 +92,6 @@ def reindex_unit(
         stood: its index rows.
         assigned: what the corpus decides about every row that the unit planned.
     """
-    state_folder(corpus, source).mkdir(parents=True, exist_ok=True)
     decided = [assigned[sample_id] for sample_id in stood["sample_id"].to_pylist()]
     table = stood
     for name in Assigned.__slots__:
@@ -85,9 +99,10 @@ def reindex_unit(
         table = table.set_column(table.schema.get_field_index(name), INDEX_SCHEMA.field(name), column)
     kind = PART_SCHEMA.field("thumbnail")
     table = table.append_column(kind, pa.nulls(table.num_rows, kind.type))
-    write_tables(index_part(corpus, source, unit.bucket), [table], durable=False)
     record = replace(unit, placed=placement(assigned))
-    record.write(corpus, source)
+    with attempt(corpus, source, unit.bucket) as folder:
+        write_tables(index_part(folder), [table], durable=False)
+        record.write(folder / RECORD)
     return record
 
 

@@ -4,9 +4,12 @@ Green is where Giemsa stains differ most. The grid is square whatever the image'
 same fingerprint, turned; scale is gone, brightness and contrast go when fingerprints are compared.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 
+STRIP = 16 << 20  # pixels of a large picture that are converted at a time
 SIDE = 32
 SAMPLES = 180  # pixels looked at along each side, at least, where the image has them: over 5 for a cell of the grid
 
@@ -43,7 +46,17 @@ def to_pixels(image: Image.Image) -> np.ndarray:
     if image.mode in ("L", "RGB"):
         return np.asarray(image)
     if image.mode.startswith(("I", "F")):
-        deep = np.nan_to_num(np.asarray(image).astype(np.float64))
-        low, high = float(deep.min()), float(deep.max())
-        return ((deep - low) * (255 / (high - low or 1.0))).astype(np.uint8)
+        return _scaled(np.asarray(image))
     return np.asarray(image.convert("RGB"))
+
+
+def _scaled(stored: np.ndarray) -> np.ndarray:
+    """Deep pixels scaled to their own range, a few rows at a time: as floats they are eight times as large."""
+    rows = max(1, STRIP // stored.shape[1])
+    parts = [stored[top : top + rows] for top in range(0, len(stored), rows)]
+
+    def deep() -> Iterator[np.ndarray]:
+        return (np.nan_to_num(part.astype(np.float64)) for part in parts)
+
+    low, high = min(float(part.min()) for part in deep()), max(float(part.max()) for part in deep())
+    return np.concatenate([((part - low) * (255 / (high - low or 1.0))).astype(np.uint8) for part in deep()])

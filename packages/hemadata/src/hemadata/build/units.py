@@ -61,7 +61,4 @@ def run_unit(task: UnitTask) -> UnitRecord:
                 yield row
 
     place = Place(task.corpus, task.source, source.facts.task, task.bucket)
-    record = write_unit(place, task.key, task.assigned, rows_of)
-    record.quarantine = quarantine
-    record.write(task.corpus, task.source)
-    return record
+    return write_unit(place, task.key, task.assigned, rows_of, quarantine)

@@ -53,7 +53,8 @@ def main() -> None:
     epilog="Examples:\n\n"
     "    hemadata build --source raabin --phantom 200     no download needed\n\n"
     "    hemadata build --source bccd --source acevedo --raw downloads --out corpus\n\n"
-    "    hemadata build --all --jobs 8 --json"
+    "    hemadata build --all --jobs 8 --json\n\n"
+    "    hemadata build --all --raw /shared/raw --out /shared/corpus --executor ray     docs/cluster.md"
 )
 def build(
     source: Annotated[list[str] | None, typer.Option(help="Slug of a source; may be given several times.")] = None,
@@ -69,6 +70,12 @@ def build(
         int | None, typer.Option(help="Worker processes; default: cores, bounded by memory.", min=1)
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images of each source.", min=1)] = None,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where units are done: here, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Head of the Ray cluster, e.g. 10.0.0.1:6379.  [default: $RAY_ADDRESS]")
+    ] = None,
     variant: Annotated[
         str | None, typer.Option(help="Layout to read of a source that has several, e.g. hemasynth or authors.")
     ] = None,
@@ -83,7 +90,7 @@ def build(
 ) -> None:
     """Turn raw data into a corpus. Kill it at any time and run it again: only what is unfinished is done."""
     from hemadata import sources
-    from hemadata.build import Options, build
+    from hemadata.build import Cluster, Options, build
     from hemadata.build.executors import default_jobs
     from hemadata.build.report import exit_code, tell
 
@@ -91,16 +98,19 @@ def build(
         raise UsageError(
             "Name what to build: --source NAME (several times if you like), or --all. See hemadata sources list."
         )
+    if address and executor != "ray":
+        raise UsageError("--address names a Ray cluster: give --executor ray too.")
     names, roots = list(source or sources.names()), raw or [Path("raw")]
     absent = [n for n in names if not sources.get(n).is_there(roots)] if every and phantom is None else []
     options = Options(
         check=check,
-        jobs=jobs or default_jobs(),
+        jobs=jobs or (0 if executor == "ray" else default_jobs()),
         limit=limit,
         phantom=phantom,
         dry_run=dry_run,
         prompt="1" if materialize_prompts else None,
         variant=variant,
+        cluster=Cluster(address) if executor == "ray" else None,
     )
     with progress_bar("images", quiet=as_json) as progress:
         results = build([name for name in names if name not in absent], roots, out, options, progress, complain)
@@ -144,7 +154,9 @@ def duplicates(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -
     import hemadata
     from hemadata.audit.duplicates import find
     from hemadata.audit.leakage import keep, tell
+    from hemadata.build.replace import settle
 
+    settle(corpus)
     with progress_bar("", quiet=as_json) as progress, hemadata.open(corpus) as opened:
         found = find(opened, progress)
     leaking = keep(corpus, found)

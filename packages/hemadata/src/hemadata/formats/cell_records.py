@@ -43,7 +43,7 @@ def read(page: RawFile) -> Record:
         cells = sorted((int(m[1]), whole[key]) for key in whole if (m := _CELL.fullmatch(key)))
         corners = [[decimal(cell[side]) for side in ("x1", "y1", "x2", "y2")] for _, cell in cells]
         ratings = tuple(_ratings(cell) for _, cell in cells)
-        film, ids = whole.get("Film ID"), tuple(cell.get("Cell_ID") for _, cell in cells)
+        film, ids = whole.get("Film ID"), tuple(_text(cell.get("Cell_ID")) for _, cell in cells)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"{page.name}: not a record of cells ({type(error).__name__}: {error})") from error
     if not cells:
@@ -51,6 +51,10 @@ def read(page: RawFile) -> Record:
     numbers = array("d", [n for x0, y0, x1, y1 in corners for n in (x0, y0, x1 - x0, y1 - y0)])
     labels, ids = tuple(map(_agreed, ratings)), ids if any(ids) else ()
     return Record(film and intern(str(film).strip()), Boxes(numbers, labels, (), ids, ratings if any(ratings) else ()))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _ratings(cell: dict[str, Any]) -> tuple[Rating, ...]:

@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from hemadata.errors import DefectError
 from hemadata.formats.masks import boxes_of
+from hemadata.formats.pictures import grey_of
 from hemadata.formats.sides import Four, Side, boxes_of_ladder
 from hemadata.formats.strokes import SHORTEST, Bits, Stroke, stroke_width, strokes
 from hemadata.geometry import XYWH
@@ -61,9 +62,10 @@ def find(clean: Image.Image, drawn: Image.Image) -> Drawn:
                 "unreadable_annotation",
                 f"{drawn.width} x {drawn.height}, but the clean picture has {clean.width} x {clean.height}",
             )
-    before = clean.convert("L")
-    after = drawn.convert("L").resize(clean.size, Image.Resampling.BILINEAR) if drawn.size != clean.size else drawn
-    ink, faint, unknown = _ink(before, after.convert("L"))
+    before, after = grey_of(clean), grey_of(drawn)
+    if after.size != before.size:
+        after = after.resize(before.size, Image.Resampling.BILINEAR)
+    ink, faint, unknown = _ink(before, after)
     width = stroke_width(ink)
     plane = ink | faint
     rows = [Side.of(s, plane, s) for s in strokes(ink, faint, unknown, width)]

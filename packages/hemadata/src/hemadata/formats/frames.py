@@ -5,15 +5,14 @@ A frame is named by the EXIF orientation that leads to it from the stored one: 1
 
 from array import array
 from collections.abc import Iterable
+from math import isfinite
 
 import numpy as np
-from PIL import ImageOps
 
 from hemadata.formats.boxes import Boxes
-from hemadata.formats.pictures import decode, open_picture
+from hemadata.formats.pictures import decode, grey_of, open_picture, orientation_of
 from hemadata.geometry import turn_box, turn_size
 
-ORIENTATION = 0x0112  # EXIF tag
 STORED, CLOCKWISE, COUNTER = 1, 6, 8
 _BACK = {CLOCKWISE: COUNTER, COUNTER: CLOCKWISE}
 _MIDDLE = 150 / 575  # of a window: the nucleus of the cell that it is centred on
@@ -22,7 +21,7 @@ _MIDDLE = 150 / 575  # of a window: the nucleus of the cell that it is centred o
 def look(image: bytes) -> tuple[tuple[int, int], int]:
     """Width and height of the stored frame, and the EXIF orientation; DefectError where it is no image."""
     opened = open_picture(image)
-    return opened.size, opened.getexif().get(ORIENTATION, STORED)
+    return opened.size, orientation_of(opened)
 
 
 def possible(reach: tuple[float, float], size: tuple[int, int], orientation: int) -> tuple[int, ...]:
@@ -66,8 +65,10 @@ def score(pictures: Iterable[tuple[bytes, Boxes]], frame: int) -> float:
     found: list[float] = []
     for data, boxes in pictures:
         opened = decode(open_picture(data))
-        pixels = np.asarray(ImageOps.grayscale(opened), dtype=np.float32), np.asarray(opened.convert("RGB"))
+        pixels = np.asarray(grey_of(opened), dtype=np.float32), np.asarray(opened.convert("RGB"))
         for x, y, w, h in to_stored(boxes, opened.size, frame).frames():
+            if not all(map(isfinite, (x, y, w, h))):  # withheld by the engine
+                continue
             half = max(1, round(_MIDDLE * min(w, h) / 2))
             column, row = round(x + w / 2), round(y + h / 2)
             here = np.s_[max(0, row - half) : row + half, max(0, column - half) : column + half]

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ImageOps
 
-from hemadata.formats.frames import ORIENTATION, STORED
+from hemadata.formats.frames import STORED
 from hemadata.formats.marks import Circle, Reading
-from hemadata.formats.pictures import decode, open_picture
+from hemadata.formats.pictures import decode, grey_of, open_picture, orientation_of, upright
 
 CIRCLES = 4  # looked at in a picture: some 50 in all
 ENOUGH = 8  # circles on which a reading may rest
@@ -43,12 +42,12 @@ def look(data: bytes, circles: list[Circle]) -> Seen:
         DefectError: it is no picture.
     """
     stored = decode(open_picture(data))
-    orientation = stored.getexif().get(ORIENTATION, STORED)
-    frames: dict[bool, Any] = {False: stored, True: ImageOps.exif_transpose(stored)}
+    orientation = orientation_of(stored)
+    frames: dict[bool, Any] = {False: stored, True: upright(stored)}
     outside = {shown: sum(x > i.width or y > i.height for x, y, *_ in circles) for shown, i in frames.items()}
     seen = Seen(orientation, len(circles), outside)
     for shown, image in frames.items():
-        grey = np.asarray(ImageOps.grayscale(image), np.float32)
+        grey = np.asarray(grey_of(image), np.float32)
         for contrast, offset in _measured(grey, circles):
             seen.contrasts[shown].append(contrast)
             seen.offsets[shown].append(offset)

@@ -4,6 +4,7 @@ A circle is two points. What they stand for is not written down: a centre and a 
 read it, the ends of a diameter or two corners by other readings; `mark_pixels` tells from the pictures.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hemadata.formats.rawfile import RawFile
 from hemadata.geometry import XYWH
 
 Circle = tuple[float, float, float, float]  # x1, y1, x2, y2
+_COUNT = re.compile(r"[0-9]{1,9}")
 _POINTS = {"circle": 2, "point": 1}  # of each shape
 
 
@@ -66,7 +68,7 @@ def read(page: RawFile) -> Marks:
     text = page.text()
     lines = text.splitlines()
     head = [cell.strip() for cell in lines[0].split(",")] if lines else []
-    if len(head) < 3 or not head[0].isdigit():
+    if len(head) < 3 or not _COUNT.fullmatch(head[0]):
         found = lines[0][:80] if lines else "nothing"
         raise FormatError(f"{page.name}, line 1: expected count,size,size as in 60,4032,3024; found {found!r}.")
     marks, written = Marks(page.name), 0

@@ -1,6 +1,7 @@
 """Images stacked in arrays: .npy files, in an .npz or unpacked, read row by row and never whole."""
 
 import os
+import tokenize
 import zipfile
 import zlib
 from collections import defaultdict
@@ -21,6 +22,8 @@ from hemadata.formats.rawfile import RawFile
 from hemadata.formats.rawtree import RawTree
 from hemadata.formats.spool import Spool
 
+# What numpy raises for a header that is no literal of the right form.
+HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError)
 MAX_SMALL = 64 << 20  # bytes of an array that is read whole: labels, never pictures
 
 
@@ -145,9 +148,9 @@ def _array(file: RawFile, member: str, opened: IO[bytes], stamp: int, size: int,
         is_first = npy.read_magic(opened) == (1, 0)  # type: ignore[no-untyped-call]
         read: Any = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
         shape, is_fortran, dtype = read(opened)  # bounded, parsed as a literal
-    except ValueError as error:
+        at, wanted = opened.tell(), prod(shape) * dtype.itemsize
+    except HEADER as error:
         raise FormatError(f"{file.name}: {name} is not an array ({error}).") from error
-    at, wanted = opened.tell(), prod(shape) * dtype.itemsize
     if dtype.hasobject or is_fortran:
         raise FormatError(f"{file.name}: {name} holds {dtype}, or its columns before its rows; expected plain numbers.")
     if size != at + wanted:

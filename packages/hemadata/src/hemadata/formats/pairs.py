@@ -12,6 +12,8 @@ from hemadata.arrow import to_table, write_tables
 from hemadata.atomic import write_text
 from hemadata.errors import FormatError
 
+MAX_TABLE = 512 << 20  # bytes, unpacked
+BATCH = 512  # rows read before the size is looked at
 RUN, PAIRS = "run.json", "pairs.parquet"
 _TEXT = ("image", "cell_id", "question_id", "question", "answer", "question_type", "attribute", "answer_type", "origin")
 MAYBE = "split_hard"  # null in trees of hemasynth 0.1, which had no second split
@@ -64,7 +66,7 @@ def read(
             if not (folder / name).is_file():
                 raise FormatError(f"{folder}: expected {RUN} and {file}, as hemasynth writes them; {name} is missing.")
         run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        table = pq.read_table(folder / file)
+        table = _table(folder / file)
         if MAYBE in schema.names and MAYBE not in table.column_names:
             table = table.append_column(MAYBE, pa.nulls(len(table), pa.string()))
         if not isinstance(run, dict) or not set(schema.names) <= set(table.column_names):
@@ -72,7 +74,19 @@ def read(
         if missing := {"engine", "seed"} - run.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
         return run, table.select(schema.names).cast(schema).to_pylist()
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, RecursionError, pa.ArrowException) as error:  # KeyError: a column twice
         raise FormatError(
             f"{folder}: {RUN} or {file} cannot be read ({error}). Make them again: hemasynth {command}"
         ) from error
+
+
+def _table(path: Path) -> pa.Table:
+    """The whole table, if it is of a bearable size: a few bytes of Parquet may say the same long word for ever."""
+    batches, size = [], 0
+    with pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(batch_size=BATCH):
+            size += batch.nbytes
+            if size > MAX_TABLE:
+                raise ValueError(f"more than {MAX_TABLE:,} bytes unpacked")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, parquet.schema_arrow)

@@ -2,11 +2,12 @@
 
 from io import BytesIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hemadata.errors import DefectError
 
 MAX_PIXELS = 300_000_000  # a slide scanner's largest field is below 100 million; a bomb is far above
+ORIENTATION = 0x0112  # EXIF tag
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # other decoders are doors for untrusted files
 Image.MAX_IMAGE_PIXELS = None  # bounded here, with our own message: every picture is opened by this module
 
@@ -85,6 +86,43 @@ def decode(image: Image.Image, reason: str = "unreadable_image") -> Image.Image:
         is_image = reason == "unreadable_image"
         raise DefectError("truncated_image" if is_cut and is_image else reason, first_line(error)) from error
     return image
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation of an opened picture, 1 to 8; 1 where it says none.
+
+    Raises:
+        DefectError: its EXIF block is broken.
+    """
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception as error:
+        raise DefectError("unreadable_image", f"its EXIF block cannot be read: {first_line(error)}") from error
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The displayed frame. Pillow writes the EXIF block anew, which fails where a tag is broken.
+
+    Raises:
+        DefectError: its EXIF block is broken.
+    """
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise DefectError("unreadable_image", f"its EXIF block cannot be used: {first_line(error)}") from error
+
+
+def grey_of(image: Image.Image) -> Image.Image:
+    """Brightness of a decoded picture, mode L.
+
+    Raises:
+        DefectError: its colours have no way to grey.
+    """
+    try:
+        return image.convert("L")
+    except ValueError as error:
+        raise DefectError("unreadable_image", first_line(error)) from error
 
 
 def png_of(image: Image.Image) -> bytes:

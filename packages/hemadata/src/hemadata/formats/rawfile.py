@@ -12,6 +12,7 @@ from hemadata.errors import FormatError
 
 BLOCK = 64 << 10  # bytes; most crops and all pages are one read
 MAX_FILE = 1 << 30  # bytes of a file that is read whole; a larger one is not a picture or a page, but perhaps a bomb
+MAX_PAGE = 256 << 20  # bytes of a page that is held whole: it may grow twentyfold when it is parsed
 UTF8, UTF16 = "utf-8-sig", "utf-16"
 MAX_LINE = 4 << 20  # characters of a line of a table
 
@@ -102,6 +103,8 @@ class RawFile:
         Raises:
             FormatError: it cannot be read, or is not text.
         """
+        if self.size > MAX_PAGE:
+            raise FormatError(f"{self.name}: {self.size:,} bytes; at most {MAX_PAGE:,} of a page are read.")
         with self._trouble_told():
             data = self.read()
             encoding = _encoding(data)

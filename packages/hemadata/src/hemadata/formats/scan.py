@@ -81,7 +81,9 @@ class Scan:
                 if entry.is_dir(follow_symlinks=False):
                     below_junk = is_junk or _is_junk(name, JUNK_FOLDERS)
                     self.folder(entry.path, f"{prefix}{name}/", archive, outer, below_junk, depth)
-                elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to a file is followed
+                elif odd := _odd_kind(entry):
+                    self.left_out.append((prefix + name, f"a {odd}, which is not followed"))
+                else:
                     file = RawFile(entry.path, prefix + name)
                     if is_junk or _is_junk(name, JUNK_FILES):
                         self.junk.append(file)
@@ -138,6 +140,20 @@ class Scan:
 
     def _leave_out(self, archive: str, inside: str, kind: str) -> None:
         self.left_out.append((f"{archive}/{inside}", f"a {kind}, which no archive of pictures holds"))
+
+
+def _odd_kind(entry: "os.DirEntry[str]") -> str | None:
+    """What an entry is that nobody should open; a link to a file is followed, a dead one is told when it is read."""
+    try:
+        if entry.is_file():
+            return None
+        if entry.is_symlink():
+            if entry.is_dir():
+                return "link to a folder"
+            return "link to a device" if os.path.exists(entry.path) else None  # noqa: PTH110
+    except OSError:  # a link to itself
+        return None
+    return "pipe or device"
 
 
 def _alike(a: RawFile, b: RawFile) -> bool:

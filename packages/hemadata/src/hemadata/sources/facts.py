@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hemadata.errors import UsageError
 from hemadata.quarantine import REASONS
+from hemadata.regions import REGIONS
 
 Sureness = Literal["high", "medium", "low"]
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -140,6 +141,17 @@ class MaskFacts(Facts):
     values: dict[str, MaskValue | str]
     snap: Literal["nearest"] | None = None
 
+    @field_validator("values")
+    @classmethod
+    def _known(cls, values: dict[str, MaskValue | str]) -> dict[str, MaskValue | str]:
+        for raw, meaning in values.items():
+            if not (raw.isascii() and raw.isdigit() and len(raw) <= 3 and int(raw) <= 255):
+                raise ValueError(f'"{raw}" is no value of a mask: 0 to 255')
+            region = meaning if isinstance(meaning, str) else meaning.region
+            if region not in REGIONS:
+                raise ValueError(f'region "{region}" is not one of {", ".join(REGIONS)}')
+        return values
+
     def regions(self) -> dict[int, MaskValue]:
         """Raw pixel value -> region."""
         return {int(k): MaskValue(region=v) if isinstance(v, str) else v for k, v in self.values.items()}
@@ -217,5 +229,5 @@ def read_facts(path: Path) -> SourceFacts:
     """
     try:
         return SourceFacts.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError, ValidationError) as error:  # ValueError: no TOML, or not UTF-8
         raise UsageError(f"The facts page {path.name} is not valid: {error}") from error

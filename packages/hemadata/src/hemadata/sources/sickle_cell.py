@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from hemadata.errors import DefectError
 from hemadata.formats import drawn_boxes
 from hemadata.formats.boxes import Box, Boxes
 from hemadata.formats.paired import collected, pairs
-from hemadata.formats.pictures import decode, open_picture
+from hemadata.formats.pictures import decode, open_picture, upright
 from hemadata.phantom import LEISHMAN, Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref, Sample
 
@@ -36,9 +36,9 @@ def load(ref: Ref) -> Sample:
     data = ref.image.read()
     if ref.mask is None:
         return Sample(data, objects=ref.objects)
-    clean = ImageOps.exif_transpose(decode(open_picture(data)))
+    clean = upright(decode(open_picture(data)))
     copy = decode(open_picture(ref.mask.read(), "unreadable_annotation"), "unreadable_annotation")
-    found = drawn_boxes.find(clean, ImageOps.exif_transpose(copy))
+    found = drawn_boxes.find(clean, upright(copy))
     problems = [("incomplete_annotation", text) for text in _told(found)]
     if not found.boxes:
         nothing = "no box found: the labelled copy has no black rectangle"
