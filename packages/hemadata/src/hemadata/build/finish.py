@@ -5,7 +5,9 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,15 +91,13 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     index_path = corpus / "index" / f"{source}.parquet"
     index_path.parent.mkdir(exist_ok=True)
     fresh = _fresh(corpus, source)
-    index = _index(corpus, index_path, manifest, fresh)
     (corpus / "data" / manifest.task / source).mkdir(parents=True, exist_ok=True)
     shards = [shard.path for unit in manifest.units if unit.bucket in fresh for shard in unit.shards]
     waiting = {staged(corpus, source, shard): corpus / shard for shard in shards}
     publish({path: target for path, target in waiting.items() if path.exists()})
-    if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
-        write_tables(index_path, [index])
-    parts = [index_part(corpus, source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
-    keep_fingerprints(corpus, source, parts, index)
+    if fresh or not old or [unit.bucket for unit in old.units] != [unit.bucket for unit in manifest.units]:
+        keep_fingerprints(corpus, manifest, fresh)
+        write_tables(index_path, _index(corpus, index_path, manifest, fresh), INDEX_SCHEMA)
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
     state = state_folder(corpus, source)
@@ -113,15 +113,26 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
         write_text(corpus / "README.md", card(corpus, manifests))
 
 
-def _index(corpus: Path, index_path: Path, manifest: Manifest, fresh: Container[int]) -> pa.Table:
-    """Index of a source: parts that units have just left, the rest from the index that stood."""
-    parts = [index_part(corpus, manifest.source, unit.bucket) for unit in manifest.units if unit.bucket in fresh]
-    tables = [pq.read_table(path, schema=INDEX_SCHEMA) for path in parts]
-    kept = [unit.bucket for unit in manifest.units if unit.bucket not in fresh]
-    if kept:
-        stood = pq.read_table(index_path, schema=INDEX_SCHEMA)
-        tables.append(stood.filter(pc.is_in(stood["bucket"], pa.array(kept, pa.int32()))))
-    return pa.concat_tables(tables).sort_by([("file", "ascending"), ("offset", "ascending")])
+def _index(corpus: Path, index_path: Path, manifest: Manifest, fresh: Container[int]) -> Iterator[pa.Table]:
+    """Index of a source, file by file: parts that units have just left, the rest from the index that stood."""
+
+    def made() -> Iterator[tuple[str, pa.Table]]:
+        units = [unit for unit in manifest.units if unit.bucket in fresh]
+        for file, bucket in sorted((shard.path, unit.bucket) for unit in units for shard in unit.shards):
+            part = pq.read_table(index_part(corpus, manifest.source, bucket), columns=INDEX_SCHEMA.names)
+            yield file, part.filter(pc.equal(part["file"], file)).cast(INDEX_SCHEMA)
+
+    def stood() -> Iterator[tuple[str, pa.Table]]:
+        kept = pa.array([unit.bucket for unit in manifest.units if unit.bucket not in fresh], pa.int32())
+        if len(kept):
+            with pq.ParquetFile(index_path) as file:
+                for number in range(file.num_row_groups):
+                    rows = file.read_row_group(number)
+                    rows = rows.filter(pc.is_in(rows["bucket"], kept)).cast(INDEX_SCHEMA)
+                    for name in pc.unique(rows["file"]).to_pylist():
+                        yield name, rows.filter(pc.equal(rows["file"], name))
+
+    return (table for _, table in merge(made(), stood(), key=itemgetter(0)))
 
 
 def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:

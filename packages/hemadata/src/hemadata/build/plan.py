@@ -19,7 +19,8 @@ from hemadata.sources.base import Raw, Ref, Source
 
 UNIT_BYTES = 256 << 20
 UNIT_IMAGES = 256
-UNITS_BY_COUNT = 16  # beyond that, only bytes make more units
+UNITS_BY_COUNT = 16  # beyond that, bytes make more units, and
+UNIT_MOST = 4096  # images: what a unit holds in memory must not grow with the source
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ def _facts(ref: Ref) -> tuple[Any, ...]:
 
 
 def _bucket_count(images: int, size: int) -> int:
-    wanted = max(-(-size // UNIT_BYTES), min(UNITS_BY_COUNT, -(-images // UNIT_IMAGES)), 1)
+    wanted = max(-(-size // UNIT_BYTES), min(UNITS_BY_COUNT, -(-images // UNIT_IMAGES)), images // UNIT_MOST, 1)
     return 1 << (wanted - 1).bit_length()
 
 

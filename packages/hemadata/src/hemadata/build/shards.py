@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +52,6 @@ def write_unit(
         temporary = temporary_name(target)
         scalars, thumbnails, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
         if not scalars:
-            temporary.unlink()
             continue
         table = _index(place, split, path, temporary, pa.concat_tables(scalars), assigned)
         size, written[temporary] = temporary.stat().st_size, target
@@ -107,10 +107,14 @@ def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[list[pa.Table], list[bytes | None], str]:
-    """Write one file; returns scalars of its rows, none where it has no rows, their thumbnails, and its rows_digest."""
+    """Write one file; returns scalars of its rows, their thumbnails, and its rows_digest. No rows, no file."""
     kind = schema.arrow_schema(task)
     scalars: list[pa.Table] = []
     thumbnails: list[bytes | None] = []
+    if (first := next(groups, None)) is None:
+        return [], [], ""
+    groups = chain([first], groups)
+    del first  # here too
 
     def tables() -> Iterator[pa.Table]:
         for rows in groups:
