@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from hemadata.arrow import write_tables
 from hemadata.build.plan import bucket_of, hash_of
-from hemadata.build.records import Manifest, index_part
-from hemadata.build.shards import FINGERPRINT_SCHEMA
+from hemadata.build.records import Manifest
+from hemadata.build.shards import FINGERPRINT_SCHEMA, read_part
 
 
 def fingerprints_path(corpus: Path, source: str) -> Path:
@@ -55,14 +55,17 @@ def keep_fingerprints(corpus: Path, manifest: Manifest, fresh: Container[int]) -
         manifest: of the source; its index is the one that stood.
         fresh: units that have left a part of the index.
     """
-    stood = _Stood(fingerprints_path(corpus, manifest.source))
+    stood, names = _Stood(fingerprints_path(corpus, manifest.source)), FINGERPRINT_SCHEMA.names
 
     def tables() -> Iterator[pa.Table]:
         for unit in manifest.units:  # by bucket: in the order of the hashes
             held = stood.before(unit.bucket, manifest.buckets)
             if unit.bucket in fresh:
-                part = pq.read_table(index_part(corpus, manifest.source, unit.bucket), columns=FINGERPRINT_SCHEMA.names)
-                held = _belonging(part.select(["sample_id", "sha256"]), [part.cast(FINGERPRINT_SCHEMA), held])
+                parts = read_part(corpus, manifest.source, unit.bucket)
+                made = pa.concat_tables(
+                    [FINGERPRINT_SCHEMA.empty_table(), *(p.select(names).cast(FINGERPRINT_SCHEMA) for p in parts)]
+                )
+                held = _belonging(made.select(["sample_id", "sha256"]), [made, held])
             yield held
 
     _write(corpus, manifest.source, tables())
@@ -72,6 +75,8 @@ def _belonging(wanted: pa.Table, tables: Sequence[pa.Table]) -> pa.Table:
     """The thumbnail of each row, in the order of the hashes; rows without one are left out."""
     found = pa.concat_tables(tables)
     found = found.filter(pc.is_valid(found["thumbnail"]))
+    if not (found.num_rows and wanted.num_rows):
+        return FINGERPRINT_SCHEMA.empty_table()
     wanted = wanted.take(np.argsort(_hashes(wanted), kind="stable"))
     keys = [pc.binary_join_element_wise(t["sample_id"], t["sha256"], " ").combine_chunks() for t in (wanted, found)]
     return found.take(pc.index_in(*keys).drop_null())  # the first of equal keys

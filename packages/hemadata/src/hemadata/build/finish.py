@@ -20,8 +20,8 @@ from hemadata.arrow import write_tables
 from hemadata.atomic import publish, write_bytes, write_text
 from hemadata.build.card import card
 from hemadata.build.fingerprints import keep_fingerprints
-from hemadata.build.records import Manifest, Shard, UnitRecord, index_part, read_manifests, staged, state_folder
-from hemadata.build.shards import INDEX_SCHEMA
+from hemadata.build.records import Manifest, Shard, UnitRecord, read_manifests, staged, state_folder
+from hemadata.build.shards import INDEX_SCHEMA, read_part
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
 
@@ -79,7 +79,7 @@ def _indexed(corpus: Path, source: str) -> dict[int, int]:
         rows = {entry["values"]: entry["counts"] for entry in pc.value_counts(stood["bucket"]).to_pylist()}
     for bucket in _fresh(corpus, source):
         try:
-            rows[bucket] = pq.read_metadata(index_part(corpus, source, bucket)).num_rows
+            rows[bucket] = sum(table.num_rows for table in read_part(corpus, source, bucket))
         except (OSError, pa.ArrowException):  # cut by a power failure: the unit is done again
             rows[bucket] = -1
     return rows
@@ -119,8 +119,9 @@ def _index(corpus: Path, index_path: Path, manifest: Manifest, fresh: Container[
     def made() -> Iterator[tuple[str, pa.Table]]:
         units = [unit for unit in manifest.units if unit.bucket in fresh]
         for file, bucket in sorted((shard.path, unit.bucket) for unit in units for shard in unit.shards):
-            part = pq.read_table(index_part(corpus, manifest.source, bucket), columns=INDEX_SCHEMA.names)
-            yield file, part.filter(pc.equal(part["file"], file)).cast(INDEX_SCHEMA)
+            for part in read_part(corpus, manifest.source, bucket):  # its pages are not read before they are used
+                rows = part.select(INDEX_SCHEMA.names).filter(pc.equal(part["file"], file))
+                yield file, rows.cast(INDEX_SCHEMA)
 
     def stood() -> Iterator[tuple[str, pa.Table]]:
         kept = pa.array([unit.bucket for unit in manifest.units if unit.bucket not in fresh], pa.int32())

@@ -97,7 +97,7 @@ def state_folder(corpus: Path, source: str) -> Path:
 
 def index_part(corpus: Path, source: str, bucket: int) -> Path:
     """Where a unit leaves its rows of the index."""
-    return state_folder(corpus, source) / f"index-{bucket:02x}.parquet"
+    return state_folder(corpus, source) / f"index-{bucket:02x}.arrow"
 
 
 def shard_path(task: str, source: str, split: str, bucket: int) -> str:

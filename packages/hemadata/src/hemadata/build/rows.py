@@ -107,9 +107,7 @@ class RowMaker:
             row["attributes"] = _attributes(ref.attributes)
         return row
 
-    def _objects(
-        self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]
-    ) -> Structs:
+    def _objects(self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]) -> Structs:
         """Objects in the displayed frame; most pictures need nothing turned, cut or withheld."""
         numbers, words, frames = boxes.numbers, boxes.labels, list(boxes.frames())
         columns: dict[str, Sequence[Any]] = {"bbox": numbers}

@@ -1,15 +1,16 @@
 """Writing the shards of one unit: rows of each split in row groups, and where every image lies in its file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemadata import schema
-from hemadata.arrow import to_table, write_tables
+from hemadata.arrow import to_table
 from hemadata.atomic import publish, temporary_name
 from hemadata.build.assign import Assigned, placement
 from hemadata.build.digest import rows_digest
@@ -45,7 +46,11 @@ def write_unit(
         rows_of: split -> rows, in hash order.
     """
     state_folder(place.corpus, place.source).mkdir(parents=True, exist_ok=True)
-    record, index, written = UnitRecord(place.bucket, key, placement(assigned), 0, [], []), [], {}
+    record, index, written = (
+        UnitRecord(place.bucket, key, placement(assigned), 0, [], []),
+        list[pa.Table](),
+        dict[Path, Path](),
+    )
     for split in schema.SPLITS:
         path = shard_path(place.task, place.source, split, place.bucket)
         target = staged(place.corpus, place.source, path)
@@ -59,10 +64,42 @@ def write_unit(
         record.objects += pc.sum(table["object_count"]).as_py() or 0
         column = pa.array(thumbnails, PART_SCHEMA.field("thumbnail").type)
         index.append(table.append_column(PART_SCHEMA.field("thumbnail"), column))
-    publish(written)
-    part = index_part(place.corpus, place.source, place.bucket)
-    write_tables(part, index or [PART_SCHEMA.empty_table()], durable=False)
+    _publish_part(place.corpus, place.source, place.bucket, index, written)
     return record
+
+
+def _publish_part(
+    corpus: Path,
+    source: str,
+    bucket: int,
+    tables: Sequence[pa.Table],
+    beside: Mapping[Path, Path] = MappingProxyType({}),
+) -> None:
+    """Leave index rows and thumbnails of a unit for `finish`, durably, with the files that they tell of.
+
+    Args:
+        corpus: its folder.
+        source: slug.
+        bucket: of the unit.
+        tables: of `PART_SCHEMA`, one for each shard.
+        beside: temporary -> final path of the shards.
+    """
+    path = index_part(corpus, source, bucket)
+    temporary = temporary_name(path)
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, PART_SCHEMA) as writer:
+        for table in tables:
+            writer.write_table(table.combine_chunks())
+    publish({**beside, temporary: path})
+
+
+def read_part(corpus: Path, source: str, bucket: int) -> list[pa.Table]:
+    """What a unit has left for `finish`: index rows and thumbnails, a table for each of its shards.
+
+    Raises:
+        OSError, ArrowException: it is not there, or was cut by a power failure.
+    """
+    with pa.memory_map(str(index_part(corpus, source, bucket))) as file, pa.ipc.open_file(file) as part:
+        return [pa.Table.from_batches([part.get_batch(number)]) for number in range(part.num_record_batches)]
 
 
 def reindex_unit(
@@ -85,7 +122,7 @@ def reindex_unit(
         table = table.set_column(table.schema.get_field_index(name), INDEX_SCHEMA.field(name), column)
     kind = PART_SCHEMA.field("thumbnail")
     table = table.append_column(kind, pa.nulls(table.num_rows, kind.type))
-    write_tables(index_part(corpus, source, unit.bucket), [table], durable=False)
+    _publish_part(corpus, source, unit.bucket, [table])
     record = replace(unit, placed=placement(assigned))
     record.write(corpus, source)
     return record
