@@ -74,9 +74,8 @@ def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         children = [to_array(column, field.type) for column, field in zip(columns, kind, strict=True)]
         return pa.StructArray.from_arrays(children, fields=list(kind), mask=missing)
     if pa.types.is_list(kind):
-        there = [v for v in values if v]
-        joined = _joined if there and isinstance(there[0], Structs) else _chained
-        inner = joined(there, kind.value_type)
+        cells: list[Any] = [v for v in values if v]
+        inner = (_joined if cells and isinstance(cells[0], Structs) else _chained)(cells, kind.value_type)
         offsets = _offsets((len(v) if v else 0 for v in values), len(values))
         return pa.ListArray.from_arrays(pa.array(offsets), inner, type=kind, mask=missing)
     # What is left is a fixed-size list. Arrow itself says what is wrong with a box of three or five numbers.
@@ -94,7 +93,7 @@ def _joined(cells: Sequence[Structs], kind: pa.StructType) -> pa.Array:
     """The structs of several cells, in one array."""
     children, total = [], sum(map(len, cells))
     for field in kind:
-        parts = [cell.columns.get(field.name) for cell in cells]
+        parts: list[Any] = [cell.columns.get(field.name) for cell in cells]
         if parts.count(None) == len(parts):
             children.append(pa.nulls(total, field.type))
         elif isinstance(parts[0], array):
