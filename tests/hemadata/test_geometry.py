@@ -4,7 +4,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from hemadata.audit.contract import ROUNDING
+from hemadata.audit.rows import ROUNDING
 from hemadata.build.masks import TURNS
 from hemadata.geometry import XYWH, fit_box, outside, turn_box, turn_size
 from hypothesis import assume, example, given, settings

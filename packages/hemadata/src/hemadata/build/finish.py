@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +22,7 @@ from hemadata.build.card import card
 from hemadata.build.fingerprints import keep_fingerprints
 from hemadata.build.records import Manifest, Shard, UnitRecord, read_manifests, staged, state_folder
 from hemadata.build.shards import INDEX_SCHEMA, read_part
+from hemadata.quarantine import Quarantined
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
 
@@ -148,9 +149,13 @@ def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
 
 def quarantine_csv(manifests: list[Manifest]) -> str:
     """`reports/quarantine.csv` for the whole corpus."""
+    return csv_text(entry for manifest in manifests for entry in manifest.quarantine)
+
+
+def csv_text(entries: Iterable[Quarantined]) -> str:
+    """What was withheld, repaired or passed over, a line each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for manifest in manifests:
-        writer.writerows(entry.as_dict() for entry in manifest.quarantine)
+    writer.writerows(entry.as_dict() for entry in entries)
     return out.getvalue()

@@ -160,7 +160,7 @@ def _facts(ref: Ref) -> tuple[Any, ...]:
     files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
     boxes = None
     if (found := ref.objects) is not None:
-        columns = found.labels, found.attributes, found.source_ids, found.ratings
+        columns = found.labels, found.attributes, found.source_ids, found.ratings, found.flags
         boxes = found.numbers.tobytes(), *columns, ref.objects_shown
     plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
     return (*plain, ref.flags, files, boxes, sorted(ref.about.items()))

@@ -122,9 +122,12 @@ class RowMaker:
             held = [fitted.get(n) or shown[n] for n in kept]
             columns["bbox"] = array("d", chain.from_iterable(held))
             columns["bbox_raw"] = [None if box is frames[n] else frames[n] for n, box in zip(kept, held, strict=True)]
-            columns["flags"] = [["bbox_clipped"] if n in fitted else None for n in kept]
             if any(fitted.values()) and "bbox_clipped" not in flags:
                 flags.append("bbox_clipped")
+        said = boxes.flags
+        if strays or said:
+            every = [[*(said[n] if said else ()), *(("bbox_clipped",) if n in strays else ())] for n in kept]
+            columns["flags"] = [each or None for each in every]
         known = [self.labels[words[n]] for n in kept]
         columns |= zip(("label", "label_raw", "label_relation"), zip(*known, strict=True), strict=False)
         if attributes := boxes.attributes:

@@ -55,7 +55,7 @@ def write_unit(
         path = shard_path(place.task, place.source, split, place.bucket)
         target = staged(place.corpus, place.source, path)
         temporary = temporary_name(target)
-        scalars, thumbnails, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
+        scalars, thumbnails, digest = _write_rows(temporary, place.task, row_groups(rows_of(split)))
         if not scalars:
             continue
         table = _index(place, split, path, temporary, pa.concat_tables(scalars), assigned)
@@ -128,7 +128,7 @@ def reindex_unit(
     return record
 
 
-def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """Rows in groups bounded by bytes and number."""
     group: list[Row] = []
     size = 0
