@@ -174,5 +174,5 @@ tables beside a corpus, not rows of one: `<task>/<page>.parquet` with the column
 `datasets.load_dataset("parquet", data_files=...)` opens. Pages of our own keep `sample_id`, `source` and `license`;
 others have the licence `unknown`. A number of their two heads becomes its ontology node, a foreground nobody named the
 region `stained_object`. Missing pictures and masks, annotations without a picture, without four numbers or without a
-known class are named in `quarantine.csv` and on the terminal; the rest is read. `--strict` exits 1 where there were any.
+known class are named in `quarantine.csv` and on the terminal; the rest is read. `--strict` exits 1 where any was.
 """
