@@ -311,11 +311,12 @@ def peaks(tree: Path, scratch: Path, jobs: int) -> tuple[float, list[int]]:
     return float(cpu), [highest[process.pid], max(workers, default=0)]
 
 
-def scale(raw: Path, scratch: Path, count: int) -> dict[str, Any]:
+def scale(raw: Path, scratch: Path, count: int, keep: Path | None) -> dict[str, Any]:
     tree = small_fields(raw, scratch / f"scale{count}", count)
     cpu, (alone, _) = peaks(tree, scratch, 1)
     _, (planner, worker) = peaks(tree, scratch, 2)
-    shutil.rmtree(tree.parent)
+    if keep:
+        shutil.copytree(scratch / "memory", keep / str(count))
     result = {"row": "scale", "images": count, "cpu_us_per_image": round(cpu / count * 1e6, 1)}
     return result | {"one_process_mb": alone, "planner_mb": planner, "worker_mb": worker}
 
@@ -326,6 +327,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=7280)
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--scale", type=int, nargs="*", default=[3_000, 30_000, 300_000], help="numbers of images")
+    parser.add_argument("--keep", type=Path, help="folder for the corpora of the scale table")
     parser.add_argument("--only", nargs="+", choices=[*BARS, "scale"], default=[*BARS, "scale"])
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -348,7 +350,7 @@ def main() -> None:
             show(results[-1], args.json)
         for count in args.scale if "scale" in args.only else []:
             with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as fast:
-                results.append(scale(args.raw, Path(fast), count))
+                results.append(scale(args.raw, Path(fast), count, args.keep))
             show(results[-1], args.json)
     if args.json:
         print(json.dumps(results))
