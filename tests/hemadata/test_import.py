@@ -9,7 +9,7 @@ import hemadata
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hemadata import cli, schema
+from hemadata import cli, schema, sources
 from hemadata.build import Options, build
 from hemadata.errors import FormatError, InputMissingError, UsageError
 from hemadata.export import export
@@ -18,6 +18,7 @@ from hemadata.formats import coco
 from hemadata.formats.rawfile import RawFile
 from hemadata.importing import import_unihema
 from PIL import Image
+from pycocotools.coco import COCO
 
 NAMES = ["bccd", "wbc-image-dataset", "raabin", "leukemiaattri", "wbcatt-vqa", "leukemiaattri-mlm"]
 PAGE = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": []}
@@ -219,3 +220,21 @@ def test_crowd_of_a_coco_page_is_flagged(tmp_path: Path) -> None:
     (tmp_path / "page.json").write_text(json.dumps(page))
     ((_, boxes),) = coco.read(RawFile(str(tmp_path / "page.json"), "page.json"))
     assert boxes.flags == ((), ("crowd",)) and [box.flags for box in boxes] == [(), ("crowd",)]
+
+
+def test_crowd_goes_through_build_and_export(tmp_path: Path) -> None:
+    sources.get("leukemiaattri").draw(tmp_path / "raw", 8, 0)
+    pages = sorted((tmp_path / "raw").rglob("json_labels/*.json"))
+    for path in pages:
+        page = json.loads(path.read_text())
+        page["annotations"][0]["iscrowd"] = 1
+        path.write_text(json.dumps(page))
+    (result,) = build(["leukemiaattri"], tmp_path / "raw", tmp_path / "corpus")
+    assert result.error is None
+    with hemadata.open(tmp_path / "corpus") as opened:
+        flags = [o["flags"] for row in opened.rows("detection") for o in row["objects"]]
+        assert flags.count(["crowd"]) == len(pages) > 1 and set(map(str, flags)) == {"None", "['crowd']"}
+    splits = ["train", "validation", "test", "excluded"]
+    export(tmp_path / "corpus", "coco", tmp_path / "coco", splits=splits)
+    crowds = [e["iscrowd"] for p in (tmp_path / "coco" / "annotations").iterdir() for e in COCO(str(p)).anns.values()]
+    assert sum(crowds) == len(pages) and len(crowds) == len(flags)
