@@ -1,5 +1,6 @@
 """Rows -> Arrow like `from_pylist`; the digest tells every change of content and nothing else."""
 
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hemadata import schema
-from hemadata.arrow import to_array, to_table, write_tables
+from hemadata.arrow import Structs, in_groups, to_array, to_table, write_tables
 from hemadata.build.digest import rows_digest
 from hemadata.build.parquet import open_writer
 from hypothesis import HealthCheck, assume, given, settings
@@ -65,6 +66,38 @@ def test_table_equals_that_of_pyarrow(task: str, data: st.DataObject) -> None:
     table = to_table(rows, kind)
     table.validate(full=True)
     assert table.equals(pa.Table.from_pylist(rows, kind), check_metadata=True)
+
+
+OBJECTS = schema.arrow_schema("detection").field("objects").type
+
+
+@steady
+@given(st.data())
+def test_structs_by_column_are_those_of_dicts(data: st.DataObject) -> None:
+    """Boxes as one array of numbers, columns that some cells leave out, empty cells and nulls among them."""
+    cells: list[Structs | None] = []
+    for length in data.draw(st.lists(st.none() | st.integers(0, 3), max_size=4)):
+        if length is None:
+            cells.append(None)
+            continue
+        numbers = data.draw(st.lists(st.floats(0, 99, width=32), min_size=4 * length, max_size=4 * length))
+        columns: dict[str, Any] = {"bbox": array("d", numbers)}
+        for name in data.draw(st.sets(st.sampled_from([field.name for field in OBJECTS.value_type][1:]))):
+            strategy = values(OBJECTS.value_type.field(name).type)
+            columns[name] = data.draw(st.lists(strategy, min_size=length, max_size=length))
+        cells.append(Structs(length, columns))
+    made = to_array(cells, OBJECTS)
+    made.validate(full=True)
+    empty = dict.fromkeys(field.name for field in OBJECTS.value_type)
+    assert made.equals(pa.array([None if c is None else [empty | struct for struct in c] for c in cells], OBJECTS))
+
+
+def test_tables_are_cut_into_groups_of_equal_length() -> None:
+    tables = [pa.table({"n": pa.array(range(at, at + n), pa.int64())}) for at, n in ((0, 3), (3, 0), (3, 5), (8, 1))]
+    groups = list(in_groups(tables, 4))
+    assert [group.num_rows for group in groups] == [4, 4, 1]
+    assert pa.concat_tables(groups)["n"].to_pylist() == list(range(9))
+    assert list(in_groups(tables[1:2], 4)) == []
 
 
 @pytest.mark.parametrize("numbers", [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0, 5.0], []])

@@ -33,7 +33,7 @@ Found = dict[str, dict[str, Any]]  # sample_id -> column -> value
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of every task with crowds, empty images, odd words and ids that no file system likes."""
     out = tmp_path_factory.mktemp("export") / "corpus"
-    names = ["bccd", "wbc-image-dataset", "raabin", "leukemiaattri", "wbcatt-vqa"]
+    names = ["bccd", "wbc-image-dataset", "raabin", "leukemiaattri", "wbcatt-vqa", "leukemiaattri-mlm"]
     assert not [r.error for r in build(names, Path("nowhere"), out, Options(phantom=12)) if r.error]
     odd = {0: "bccd/../../outside", 1: "bccd/A.b", 2: "bccd/a_b", 3: "bccd/" + "long" * 60, 4: "bccd/ä b\\c:d"}
     renamed: dict[str, str] = {}
@@ -268,7 +268,7 @@ def of_unihema(out: Path) -> Found:
         for image in coco.imgs.values():
             entries = coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]]))
             assert entries, "their training breaks on images without annotation"
-            row = found.setdefault(image["sample_id"], {"objects.bbox": [], "qa.question": [], "qa.answer": []})
+            row = found.setdefault(image["sample_id"], {name: [] for name in LISTED})
             row |= {leaf: image[leaf] for leaf in ("sample_id", "source", "license", "width", "height")}
             row |= {"image.bytes": (out / "images" / image["file_name"]).read_bytes(), "split": SPLITS[path.stem]}
             first = entries[0]
@@ -277,6 +277,10 @@ def of_unihema(out: Path) -> Found:
                 row["disease"] = first["prompt"]
             elif "class_name" in first:
                 row |= {"label": (first["category_id"], first["class_name"]), "label_raw": first["label_raw"]}
+            elif "masked_comment" in first:
+                assert len(entries) == 1
+                row["texts.masked_text"].append(first["masked_comment"])
+                row["texts.text"].append(first["completed_text"])
             elif "Question" in first:
                 assert len(entries) == 1
                 row["qa.question"].append(first["Question"])
@@ -290,6 +294,7 @@ def of_unihema(out: Path) -> Found:
     return found
 
 
+LISTED = ("objects.bbox", "qa.question", "qa.answer", "texts.masked_text", "texts.text")
 SIX = ("nuclear_chromatio", "nuclear_shape", "nucleolus", "cytoplasm", "cytoplasmic_basophilia", "cytoplasmic_vacuoles")
 READERS: dict[str, Callable[[Path], Found]] = {
     "coco": of_coco,
@@ -361,9 +366,6 @@ def same(one: Any, other: Any, leaf: str, to: str) -> bool:
     return bool(one == other)
 
 
-TEXTUAL = {"texts.masked_text", "texts.text"}  # no source of the phantom corpus has sentences
-
-
 def compare(to: str, corpus_path: Path, out: Path) -> None:
     read, due = READERS[to](out), set()
     with hemadata.open(corpus_path) as corpus:
@@ -390,7 +392,7 @@ def keeps(task: str, leaf: str) -> bool:
     """Columns that only some tasks keep in the authors' JSON."""
     of = {"disease": ("detection", "segmentation"), "label": ("classification",), "label_raw": ("classification",)}
     is_object = leaf.startswith("objects.")
-    return task in of.get(leaf, (task,)) and (not is_object or task == "detection") and leaf not in TEXTUAL
+    return task in of.get(leaf, (task,)) and (not is_object or task == "detection")
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -431,7 +433,7 @@ def test_names_are_safe_and_never_alike(phantom: Path) -> None:
         names = Names(corpus)
         ids = corpus.index["sample_id"].to_pylist()
         stems = {sample_id: names.stem(sample_id) for sample_id in ids}
-    assert len({stem.lower() for stem in stems.values()}) == len(ids) == 60
+    assert len({stem.lower() for stem in stems.values()}) == len(ids) == 72
     assert all(
         stem.isascii() and not set(stem) & set("./\\: ") and len(stem) <= MAX_STEM + 17 for stem in stems.values()
     )

@@ -4,9 +4,9 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from hemadata.audit.contract import ROUNDING
+from hemadata.audit.rows import ROUNDING
 from hemadata.build.masks import TURNS
-from hemadata.geometry import XYWH, fit_box, inside, turn_box, turn_size
+from hemadata.geometry import XYWH, fit_box, outside, turn_box, turn_size
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -73,7 +73,7 @@ overhangs = st.sampled_from([0.0, 0.5, 2.0, 20.0])
 
 def fitted_to(box: XYWH, size: tuple[int, int], overhang: float) -> tuple[XYWH | None, str | None]:
     """The box that a row gets, and what is reported."""
-    return (box, None) if inside(box, *size) else fit_box(box, *size, overhang)
+    return fit_box(box, *size, overhang) if outside([box], *size) else (box, None)
 
 
 @settings(steady, max_examples=1500)

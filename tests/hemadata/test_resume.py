@@ -368,7 +368,7 @@ def test_crash_while_writing_a_shard_leaves_the_old_corpus_readable(
     assert check(out).findings == []
 
 
-@pytest.mark.parametrize("pattern", ["*/record.json", "*/index.parquet"])
+@pytest.mark.parametrize("pattern", ["*/record.json", "*/index.arrow"])
 def test_record_that_a_power_cut_left_empty_is_done_again(
     pattern: str, raw: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

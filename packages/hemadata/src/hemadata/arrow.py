@@ -1,8 +1,9 @@
 """Rows -> Arrow, column by column: three times faster than `from_pylist` on nested columns, with the same result."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,37 @@ def told(
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CorpusError(f"{path} cannot be read ({first}). {advice}") from error
+
+
+ROW_GROUP_ROWS = 20_000  # of table files: bounds the memory of who writes and who reads them
+
+
+class Structs(Sequence[dict[str, Any]]):
+    """The structs of one cell of a list column, column by column: made at a third of the cost of a dict for each.
+
+    Args:
+        length: how many.
+        columns: name -> a value of each struct; a name that is left out is null for all. Boxes may come as an `array`
+            of their numbers, one after the other.
+    """
+
+    __slots__ = ("columns", "length")
+
+    def __init__(self, length: int, columns: Mapping[str, Sequence[Any]]) -> None:
+        self.length, self.columns = length, columns
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, at: Any) -> Any:
+        columns = {name: self._each(column) for name, column in self.columns.items()}
+        return [dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)][at]
+
+    def _each(self, column: Sequence[Any]) -> Sequence[Any]:
+        if not isinstance(column, array):
+            return column
+        size = len(column) // self.length if self.length else 0
+        return [tuple(column[n * size : (n + 1) * size]) for n in range(self.length)]
 
 
 def to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -61,7 +93,8 @@ def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         children = [to_array(column, field.type) for column, field in zip(columns, kind, strict=True)]
         return pa.StructArray.from_arrays(children, fields=list(kind), mask=missing)
     if pa.types.is_list(kind):
-        inner = to_array(list(chain.from_iterable(v for v in values if v)), kind.value_type)
+        cells: list[Any] = [v for v in values if v]
+        inner = (_joined if cells and isinstance(cells[0], Structs) else _chained)(cells, kind.value_type)
         offsets = _offsets((len(v) if v else 0 for v in values), len(values))
         return pa.ListArray.from_arrays(pa.array(offsets), inner, type=kind, mask=missing)
     # What is left is a fixed-size list. Arrow itself says what is wrong with a box of three or five numbers.
@@ -71,18 +104,59 @@ def to_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
 
 
+def _chained(lists: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+    return to_array(list(chain.from_iterable(lists)), kind)
+
+
+def _joined(cells: Sequence[Structs], kind: pa.StructType) -> pa.Array:
+    """The structs of several cells, in one array."""
+    children, total = [], sum(map(len, cells))
+    for field in kind:
+        parts: list[Any] = [cell.columns.get(field.name) for cell in cells]
+        if parts.count(None) == len(parts):
+            children.append(pa.nulls(total, field.type))
+        elif isinstance(parts[0], array):
+            flat = np.frombuffer(b"".join(parts), np.float64).astype(np.float32)
+            children.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+        else:
+            filled = (repeat(None, len(c)) if part is None else part for c, part in zip(cells, parts, strict=True))
+            children.append(to_array(list(chain.from_iterable(filled)), field.type))
+    return pa.StructArray.from_arrays(children, fields=list(kind))
+
+
 def _offsets(lengths: Iterable[int], count: int) -> np.ndarray:
     offsets = np.zeros(count + 1, np.int32)
     np.cumsum(np.fromiter(lengths, np.int32, count), out=offsets[1:])
     return offsets
 
 
-def write_tables(path: Path, tables: Sequence[pa.Table], durable: bool = True) -> None:
-    """Write a small table file (index, assignment) atomically; `durable` as in `atomic.write_bytes`."""
-    temporary = temporary_name(path)
-    with pq.ParquetWriter(temporary, tables[0].schema, compression="ZSTD") as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=50_000)
+def in_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The rows of tables, in order, in tables of so many rows; the last may be shorter, an empty one is left out."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        while sum(t.num_rows for t in waiting) >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows)
+            waiting = [whole.slice(rows)]
+    if any(t.num_rows for t in waiting):
+        yield pa.concat_tables(waiting)
+
+
+def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema | None = None, durable: bool = True) -> None:
+    """Write a table file (index, assignment, fingerprints) atomically, a row group at a time.
+
+    Args:
+        path: where.
+        tables: its rows.
+        schema: of the tables; None: there is at least one, and it tells.
+        durable: as in `atomic.write_bytes`.
+    """
+    temporary, rows = temporary_name(path), iter(tables)
+    first = list(islice(rows, 0 if schema else 1))
+    with pq.ParquetWriter(temporary, schema or first[0].schema, compression="ZSTD") as writer:
+        for table in in_groups(chain(first, rows), ROW_GROUP_ROWS):
+            writer.write_table(table)
     if durable:
         publish({temporary: path})
     else:

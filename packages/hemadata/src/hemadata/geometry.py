@@ -1,5 +1,6 @@
 """Boxes and the eight EXIF orientations. Pixels, origin at the top left corner, boxes as `x, y, w, h`."""
 
+from collections.abc import Iterable
 from math import isfinite
 
 XYWH = tuple[float, float, float, float]
@@ -40,14 +41,17 @@ def turn_box(box: XYWH, width: int, height: int, orientation: int) -> XYWH:
             return box
 
 
-def inside(box: XYWH, width: int, height: int) -> bool:
-    """Whether a box has an area and lies in its image."""
-    x, y, w, h = box
-    return x >= 0 and w > 0 and x + w <= width and y >= 0 and h > 0 and y + h <= height
+def outside(boxes: Iterable[XYWH], width: int, height: int) -> list[int]:
+    """Numbers of the boxes that have no area or do not lie in their image."""
+    return [
+        number
+        for number, (x, y, w, h) in enumerate(boxes)
+        if not (x >= 0 and w > 0 and x + w <= width and y >= 0 and h > 0 and y + h <= height)
+    ]
 
 
 def fit_box(box: XYWH, width: int, height: int, overhang: float) -> tuple[XYWH | None, str]:
-    """What to do with a box that is not `inside` its image.
+    """What to do with a box that is `outside` its image.
 
     Args:
         box: x, y, w, h.

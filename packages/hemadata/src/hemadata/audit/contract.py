@@ -1,13 +1,10 @@
 """`hemadata check`: reads a corpus as a stranger would, and lists every way in which it breaks its own contract."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,18 +12,17 @@ import pyarrow.parquet as pq
 from hemadata import schema
 from hemadata.audit.leakage import read_pairs
 from hemadata.audit.pictures import CROP
+from hemadata.audit.rows import RowChecker, check_places, differ
 from hemadata.build.assign import read_assignment
 from hemadata.build.digest import rows_digest
-from hemadata.build.images import Check, look
+from hemadata.build.images import Check
 from hemadata.build.parquet import IMAGE_LEAVES
 from hemadata.build.records import Manifest, Shard, file_hash
 from hemadata.build.shards import INDEX_SCHEMA
 from hemadata.corpus import Corpus
-from hemadata.errors import DefectError, HemaError, UnknownNodeError
-from hemadata.formats.pictures import decode, open_picture
+from hemadata.errors import HemaError
 
 MAX_ROW_GROUP = 100 << 20  # bytes; above it, viewers and streaming readers suffer
-ROUNDING = 1e-3  # pixels: boxes are float32, their far edge may round up
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +61,14 @@ def check(path: Path, depth: Check = "full", progress: Callable[[str, int, int],
     with Corpus(path) as corpus:
         report = Report()
         total = sum(manifest.images for manifest in corpus.manifests.values())
-        indexed = all([_check_index(corpus, manifest, report) for manifest in corpus.manifests.values()])
+        indexed = True
         for manifest in corpus.manifests.values():
             report.sources += 1
+            index = _read_index(corpus, manifest, report)
+            indexed = indexed and index is not None
             for shard in manifest.shards:
-                if _check_file(corpus, shard, report) and indexed:
-                    _try_rows(corpus, manifest, shard, depth, report)
+                if _check_file(corpus, shard, report) and index is not None:
+                    _try_rows(corpus, manifest, shard, index, depth, report)
                 report.rows += shard.rows
                 if progress:
                     progress(manifest.source, report.rows, total)
@@ -95,39 +93,38 @@ def _check_file(corpus: Corpus, shard: Shard, report: Report) -> bool:
         return False
 
 
-def _try_rows(corpus: Corpus, manifest: Manifest, shard: Shard, depth: Check, report: Report) -> None:
+def _try_rows(corpus: Corpus, manifest: Manifest, shard: Shard, index: pa.Table, depth: Check, report: Report) -> None:
     try:
-        _check_rows(corpus, manifest, shard, depth, report)
+        _check_rows(corpus, manifest, shard, index, depth, report)
     except HemaError:
         raise
     except Exception as error:  # a broken page may end in a dozen kinds of error
         report.add("shard-unreadable", shard.path, f"{type(error).__name__}: {error}")
 
 
-def _check_rows(corpus: Corpus, manifest: Manifest, shard: Shard, depth: Check, report: Report) -> None:
+def _check_rows(
+    corpus: Corpus, manifest: Manifest, shard: Shard, index: pa.Table, depth: Check, report: Report
+) -> None:
     file = pq.ParquetFile(corpus.path / shard.path)
     if not file.schema_arrow.equals(schema.arrow_schema(manifest.task)):
         report.add("schema", shard.path, f"columns differ from schema {schema.SCHEMA_VERSION}")
         return
     _check_layout(file, shard, report)
-    places = _places(corpus, shard.path)
-    descriptor = os.open(corpus.path / shard.path, os.O_RDONLY)
+    places = index.filter(pc.equal(index["file"], shard.path))
+    checker = RowChecker(manifest, corpus.ontology, depth, report.add)
+    with (corpus.path / shard.path).open("rb") as stored:
 
-    def groups() -> Iterator[pa.Table]:
-        position = 0
-        for number in range(file.num_row_groups):
-            table = file.read_row_group(number)
-            for row in table.to_pylist():
-                _check_row(corpus, manifest, row, depth, report)
-                _check_place(descriptor, row, places, position, report)
-                position += 1
-            yield table
+        def groups() -> Iterator[pa.Table]:
+            position = 0
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number)
+                checker.check(table)
+                check_places(stored.fileno(), table, places.slice(position, table.num_rows), report.add)
+                position += table.num_rows
+                yield table
 
-    try:
         if rows_digest(groups()) != shard.rows_digest:
             report.add("rows-changed", shard.path, "its rows_digest is not the manifest's")
-    finally:
-        os.close(descriptor)
 
 
 def _check_layout(file: pq.ParquetFile, shard: Shard, report: Report) -> None:
@@ -142,111 +139,19 @@ def _check_layout(file: pq.ParquetFile, shard: Shard, report: Report) -> None:
                 report.add("layout", shard.path, f"{column.path_in_schema} is compressed: pread cannot read it")
 
 
-def _places(corpus: Corpus, file: str) -> list[dict[str, Any]]:
-    index = corpus.index.filter(pc.equal(corpus.index["file"], file))
-    places: list[dict[str, Any]] = index.select(
-        [
-            *(column.name for column in schema.COLUMNS if column.is_scalar),
-            "offset",
-            "length",
-            "mask_offset",
-            "mask_length",
-        ]
-    ).to_pylist()
-    return places
-
-
-def _check_place(
-    descriptor: int, row: dict[str, Any], places: list[dict[str, Any]], position: int, report: Report
-) -> None:
-    """The index names this row at this position, and its bytes lie where it says."""
-    sample_id = row["sample_id"]
-    if position >= len(places) or places[position]["sample_id"] != sample_id:
-        report.add("index", sample_id, "the index has another row at its place")
-        return
-    place = places[position]
-    for name, value in place.items():
-        if name in row and row[name] != value:
-            report.add("index", sample_id, f"{name} is {value!r} there and {row[name]!r} in the shard")
-    if not _lies(descriptor, place["offset"], place["length"], row["image"]["bytes"]):
-        report.add("offset", sample_id, f"byte {place['offset']} of the shard is not its image")
-    mask = row.get("mask")
-    if mask and not _lies(descriptor, place["mask_offset"], place["mask_length"], mask["bytes"]):
-        report.add("offset", sample_id, f"byte {place['mask_offset']} of the shard is not its mask")
-
-
-def _lies(descriptor: int, offset: int | None, length: int | None, data: bytes) -> bool:
-    return offset is not None and length == len(data) and os.pread(descriptor, length, offset) == data
-
-
-def _check_row(corpus: Corpus, manifest: Manifest, row: dict[str, Any], depth: Check, report: Report) -> None:
-    sample_id, size = row["sample_id"], (row["width"], row["height"])
-    if not sample_id.startswith(f"{manifest.source}/") or row["source"] != manifest.source:
-        report.add("source", sample_id, f"lies among the rows of {manifest.source}")
-    if depth != "none":
-        _check_image(row, depth, report)
-    for label, raw in [(row["label"], row["label_raw"])] + [
-        (o["label"], o["label_raw"]) for o in row.get("objects") or ()
-    ]:
-        if label is not None:
-            _check_label(corpus, sample_id, label, raw, report)
-    for number, entry in enumerate(row.get("objects") or ()):
-        x, y, w, h = entry["bbox"]
-        if not (x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= size[0] + ROUNDING and y + h <= size[1] + ROUNDING):
-            report.add("box", sample_id, f"object {number}: {entry['bbox']} in an image of {size[0]} x {size[1]}")
-    if depth == "full" and row.get("mask"):
-        _check_mask(row, report)
-
-
-def _check_image(row: dict[str, Any], depth: Check, report: Report) -> None:
-    try:
-        picture = look(row["image"]["bytes"], depth)
-    except DefectError as defect:
-        report.add("image", row["sample_id"], str(defect))
-        return
-    if picture.size != (row["width"], row["height"]):
-        report.add("size", row["sample_id"], f"decodes to {picture.size}, columns say {row['width']} x {row['height']}")
-    if depth == "full" and row["pixel_hash"] not in (None, picture.pixel_hash):
-        report.add("pixels", row["sample_id"], "the decoded pixels do not have the row's pixel_hash")
-
-
-def _check_label(corpus: Corpus, sample_id: str, label: str, raw: str | None, report: Report) -> None:
-    if raw is None:
-        report.add("label", sample_id, f"{label} has no raw label beside it")
-    try:
-        if corpus.ontology.node(label).name != label:
-            report.add("label", sample_id, f"{label} is an alias; rows hold the node's own name")
-    except UnknownNodeError:
-        report.add("label", sample_id, f"{label} is no node of the corpus' ontology")
-
-
-def _check_mask(row: dict[str, Any], report: Report) -> None:
-    mask = decode(open_picture(row["mask"]["bytes"], "unreadable_mask"), "unreadable_mask")
-    if mask.mode != "P" or mask.size != (row["width"], row["height"]):
-        report.add(
-            "mask", row["sample_id"], f"mode {mask.mode}, size {mask.size}; a palette PNG of the image's size is due"
-        )
-        return
-    counts = np.bincount(np.asarray(mask).ravel(), minlength=256)
-    declared = {entry["value"]: entry["pixels"] for entry in row["mask_classes"]}
-    found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    if found != {value: pixels for value, pixels in declared.items() if pixels}:
-        report.add("mask", row["sample_id"], f"holds {found}, mask_classes says {declared}")
-
-
-def _check_index(corpus: Corpus, manifest: Manifest, report: Report) -> bool:
-    """Whether the index file can be read; what else is wrong with it is reported."""
+def _read_index(corpus: Corpus, manifest: Manifest, report: Report) -> pa.Table | None:
+    """The index of a source, or None where it cannot be read; what else is wrong with it is reported."""
     path = corpus.path / "index" / f"{manifest.source}.parquet"
     try:
-        rows = pq.read_table(path, schema=INDEX_SCHEMA).num_rows
+        index = pq.read_table(path, schema=INDEX_SCHEMA)
     except (pa.ArrowException, OSError) as error:
         report.add("index", manifest.source, f"has no index that can be read ({error}): build it again")
-        return False
-    if rows != manifest.images:
-        report.add("index", manifest.source, f"{rows} index rows for {manifest.images} images")
+        return None
+    if index.num_rows != manifest.images:
+        report.add("index", manifest.source, f"{index.num_rows} index rows for {manifest.images} images")
     elif not pq.read_schema(path).equals(INDEX_SCHEMA):
         report.add("schema", f"index/{manifest.source}.parquet", f"columns differ from schema {schema.SCHEMA_VERSION}")
-    return True
+    return index
 
 
 def _check_stray_files(corpus: Corpus, report: Report) -> None:
@@ -258,33 +163,53 @@ def _check_stray_files(corpus: Corpus, report: Report) -> None:
 
 def _check_decisions(corpus: Corpus, report: Report) -> None:
     """Every row is unique and assigned, lies where it is assigned to, and no group straddles the splits."""
-    index, assigned = corpus.index, read_assignment(corpus.path)
+    columns = ["sample_id", "split", "group_id", "dup_cluster", "file"]
+    paths = [corpus.path / "index" / f"{source}.parquet" for source in corpus.sources]
+    index = pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
     counts = pc.value_counts(index["sample_id"])
     for entry in counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist():
         report.add("unique", entry["values"], f"{entry['counts']} rows have this sample_id")
-    names = ("sample_id", "split", "group_id")
-    split_of, group_of = {}, {}
-    for sample_id, split, group in zip(*(assigned[name].to_pylist() for name in names), strict=True):
-        split_of[sample_id], group_of[sample_id] = split, group
-    joined: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    columns = ("sample_id", "split", "group_id", "dup_cluster", "file")
-    for sample_id, split, group, cluster, file in zip(*(index[name].to_pylist() for name in columns), strict=True):
-        if split_of.get(sample_id) != split or not file.rpartition("/")[2].startswith(f"{split}-"):
-            report.add("split", sample_id, f"lies in {file}, assigned to {split_of.get(sample_id)}")
-        if group_of.get(sample_id) != group:
-            report.add(
-                "group", sample_id, f"is of {group} in the index, of {group_of.get(sample_id)} in the assignment"
-            )
-        if split != "excluded":
-            joined["group", group].setdefault(split, sample_id)
-            if cluster is not None:
-                joined["duplicate", cluster].setdefault(split, sample_id)
-    for pair in read_pairs(corpus.path) or ():
-        splits = {split_of.get(pair.sample_a), split_of.get(pair.sample_b)} - {None, "excluded"}
-        if pair.kind == CROP and len(splits) > 1:
-            ends = {str(split_of[key]): key for key in (pair.sample_a, pair.sample_b)}
-            joined["crop", f"{pair.sample_a} and {pair.sample_b}"] = ends
-    for (rule, name), members in joined.items():
-        if len(members) > 1:
-            crossing = ", ".join(f"{sample} ({split})" for split, sample in sorted(members.items()))
-            report.add(rule, name, f"crosses the split: {crossing}. Run hemadata split {corpus.path}")
+    assigned = read_assignment(corpus.path).select(["sample_id", "split", "group_id"]).combine_chunks()
+    at = pc.index_in(index["sample_id"], assigned["sample_id"].combine_chunks())
+    decided = {name: assigned[name].take(at) for name in ("split", "group_id")}
+    lies_in = pc.replace_substring_regex(index["file"], "^(?:.*/)?([^-/]*)-[^/]*$", r"\1")
+    for name, rule in (("split", "split"), ("group_id", "group")):
+        wrong = differ(decided[name], index[name])
+        wrong = pc.or_(wrong, differ(lies_in, index["split"])) if rule == "split" else wrong
+        for row, due in zip(index.filter(wrong).to_pylist(), decided[name].filter(wrong).to_pylist(), strict=True):
+            found = f"lies in {row['file']}, assigned to {due}"
+            if rule == "group":
+                found = f"is of {row['group_id']} in the index, of {due} in the assignment"
+            report.add(rule, row["sample_id"], found)
+    placed = index.filter(pc.not_equal(index["split"], "excluded"))
+    for rule, name in (("group", "group_id"), ("duplicate", "dup_cluster")):
+        _check_joined(corpus, rule, name, placed.filter(pc.is_valid(placed[name])), report)
+    _check_crops(corpus, placed, report)
+
+
+def _check_joined(corpus: Corpus, rule: str, name: str, rows: pa.Table, report: Report) -> None:
+    """No group, and no cluster of duplicates, is on two sides."""
+    splits = rows.group_by(name).aggregate([("split", "count_distinct")])
+    crossing = splits.filter(pc.greater(splits["split_count_distinct"], 1))[name]
+    members: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows.filter(pc.is_in(rows[name], crossing.combine_chunks())).to_pylist():
+        members[row[name]].setdefault(row["split"], row["sample_id"])
+    for group, samples in members.items():
+        _tell_crossing(corpus, rule, group, samples, report)
+
+
+def _check_crops(corpus: Corpus, rows: pa.Table, report: Report) -> None:
+    """No crop is on another side than the picture that it was cut from."""
+    pairs = [pair for pair in read_pairs(corpus.path) or () if pair.kind == CROP]
+    named = pa.array({name for pair in pairs for name in (pair.sample_a, pair.sample_b)}, pa.string())
+    known = rows.filter(pc.is_in(rows["sample_id"], named))
+    split_of = dict(zip(known["sample_id"].to_pylist(), known["split"].to_pylist(), strict=True))
+    for pair in pairs:
+        ends = {split_of[name]: name for name in (pair.sample_a, pair.sample_b) if name in split_of}
+        if len(ends) > 1:
+            _tell_crossing(corpus, "crop", f"{pair.sample_a} and {pair.sample_b}", ends, report)
+
+
+def _tell_crossing(corpus: Corpus, rule: str, name: str, samples: dict[str, str], report: Report) -> None:
+    told = ", ".join(f"{sample} ({split})" for split, sample in sorted(samples.items()))
+    report.add(rule, name, f"crosses the split: {told}. Run hemadata split {corpus.path}")

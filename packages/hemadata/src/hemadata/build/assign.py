@@ -72,13 +72,13 @@ def assign(corpus: Path, plan: Plan, write: bool = True) -> dict[str, Assigned]:
         others = table.filter(pc.not_equal(table["source"], facts.name))
         if facts.anchor == facts.name:
             others = _follow(others, decided)
-        own = {f"{facts.name}/{ref.key}": group_id(facts, ref) for ref in plan.refs}
-        rows = [
-            {"sample_id": sample_id, "source": facts.name, "own_group": own[sample_id]}
-            | {field: getattr(d, field) for field in Assigned.__slots__}
-            for sample_id, d in decided.items()
-        ]
-        write_assignment(corpus, pa.concat_tables([others, to_table(rows, ARROW)]))
+        columns: dict[str, list[str | None]] = {
+            "sample_id": list(decided),
+            "source": [facts.name] * len(decided),
+            "own_group": [group_id(facts, ref) for ref in plan.refs],  # in the order of the decisions
+        }
+        columns |= {field: [getattr(d, field) for d in decided.values()] for field in Assigned.__slots__}
+        write_assignment(corpus, pa.concat_tables([others, pa.Table.from_pydict(columns, ARROW)]))
     return decided
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hemadata.build.records import Shard, UnitRecord, file_hash
 
@@ -49,7 +48,17 @@ def staged(folder: Path, shard: str) -> Path:
 
 def index_part(folder: Path) -> Path:
     """Where a try leaves its rows of the index."""
-    return folder / "index.parquet"
+    return folder / "index.arrow"
+
+
+def read_part(folder: Path) -> list[pa.Table]:
+    """What a try has left for `finish`: index rows and thumbnails, a table for each of its shards.
+
+    Raises:
+        OSError, ArrowException: it is not there, or was cut by a power failure.
+    """
+    with pa.memory_map(str(index_part(folder))) as file, pa.ipc.open_file(file) as part:
+        return [pa.Table.from_batches([part.get_batch(number)]) for number in range(part.num_record_batches)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class Attempt:
         if self.record is None:
             return False
         try:
-            rows = pq.read_metadata(index_part(self.folder)).num_rows
+            rows = sum(table.num_rows for table in read_part(self.folder))
         except (OSError, pa.ArrowException):  # cut by a power failure
             return False
         return rows == sum(shard.rows for shard in self.record.shards) and all(

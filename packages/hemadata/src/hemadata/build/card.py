@@ -5,6 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import jinja2
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hemadata import ontology, schema
 from hemadata.build.assign import ARROW, read_assignment
@@ -96,5 +98,6 @@ def corpus_id(corpus: Path, manifests: list[Manifest]) -> str:
             digest.update(f"{shard.path} {shard.rows_digest}\n".encode())
     built = {manifest.source for manifest in manifests}
     table = read_assignment(corpus).cast(ARROW)
-    digest.update(rows_digest([table.filter([source in built for source in table["source"].to_pylist()])]).encode())
+    table = table.filter(pc.is_in(table["source"], pa.array(sorted(built), pa.string())))
+    digest.update(rows_digest([table]).encode())
     return digest.hexdigest()[:16]

@@ -126,7 +126,7 @@ def build(
             with collector_paused():
                 results.append(_build_one(source, roots, out, options, progress, tell))
             if source.facts.anchor == source.name and source.facts.family and not options.dry_run:
-                results[-1].moved = replace_stale(out, source.facts.family)
+                results[-1].moved = replace_stale(out, source.facts.family, besides=source.name)
         except HemaError as error:
             results.append(Built(source.name, source.facts.task, error=error))
         except OSError as error:  # a file that cannot be read, a full disk

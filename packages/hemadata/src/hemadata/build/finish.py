@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,11 +16,12 @@ from filelock import FileLock
 from hemadata import ontology, prompts
 from hemadata.arrow import write_tables
 from hemadata.atomic import publish, write_bytes, write_text
-from hemadata.build.attempts import attempts, clear, index_part, is_there, staged
+from hemadata.build.attempts import attempts, clear, is_there, read_part, staged
 from hemadata.build.card import card
 from hemadata.build.fingerprints import keep_fingerprints
 from hemadata.build.records import Manifest, UnitRecord, read_manifests
 from hemadata.build.shards import INDEX_SCHEMA
+from hemadata.quarantine import Quarantined
 
 CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
 
@@ -64,7 +67,6 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
     index_path = corpus / "index" / f"{source}.parquet"
     index_path.parent.mkdir(exist_ok=True)
     fresh = _fresh(corpus, manifest)
-    index = _index(index_path, manifest, fresh)
     (corpus / "data" / manifest.task / source).mkdir(parents=True, exist_ok=True)
     waiting: dict[Path, Path] = {}
     for unit in manifest.units:
@@ -73,9 +75,10 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
             if there := next(filter(Path.exists, made), None):  # else a stopped run has put it into its place
                 waiting[there] = corpus / shard.path
     publish(waiting)
-    if not (index_path.exists() and old and pq.read_table(index_path).equals(index)):
-        write_tables(index_path, [index])
-    keep_fingerprints(corpus, source, [index_part(folders[0]) for folders in fresh.values()], index)
+    parts = {bucket: folders[0] for bucket, folders in fresh.items()}
+    if fresh or not old or [unit.bucket for unit in old.units] != [unit.bucket for unit in manifest.units]:
+        keep_fingerprints(corpus, manifest, parts)
+        write_tables(index_path, _index(index_path, manifest, parts), INDEX_SCHEMA)
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
     clear(corpus, source)
@@ -98,14 +101,27 @@ def _fresh(corpus: Path, manifest: Manifest) -> dict[int, list[Path]]:
     return fresh
 
 
-def _index(index_path: Path, manifest: Manifest, fresh: Mapping[int, Sequence[Path]]) -> pa.Table:
-    """Index of a source: parts that units have just left, the rest from the index that stood."""
-    tables = [pq.read_table(index_part(folders[0]), schema=INDEX_SCHEMA) for folders in fresh.values()]
-    kept = [unit.bucket for unit in manifest.units if unit.bucket not in fresh]
-    if kept:
-        stood = pq.read_table(index_path, schema=INDEX_SCHEMA)
-        tables.append(stood.filter(pc.is_in(stood["bucket"], pa.array(kept, pa.int32()))))
-    return pa.concat_tables(tables).sort_by([("file", "ascending"), ("offset", "ascending")])
+def _index(index_path: Path, manifest: Manifest, parts: Mapping[int, Path]) -> Iterator[pa.Table]:
+    """Index of a source, file by file: parts that units have just left, the rest from the index that stood."""
+
+    def made() -> Iterator[tuple[str, pa.Table]]:
+        units = [unit for unit in manifest.units if unit.bucket in parts]
+        for file, bucket in sorted((shard.path, unit.bucket) for unit in units for shard in unit.shards):
+            for part in read_part(parts[bucket]):  # its pages are not read before they are used
+                rows = part.select(INDEX_SCHEMA.names).filter(pc.equal(part["file"], file))
+                yield file, rows.cast(INDEX_SCHEMA)
+
+    def stood() -> Iterator[tuple[str, pa.Table]]:
+        kept = pa.array([unit.bucket for unit in manifest.units if unit.bucket not in parts], pa.int32())
+        if len(kept):
+            with pq.ParquetFile(index_path) as file:
+                for number in range(file.num_row_groups):
+                    rows = file.read_row_group(number)
+                    rows = rows.filter(pc.is_in(rows["bucket"], kept)).cast(INDEX_SCHEMA)
+                    for name in pc.unique(rows["file"]).to_pylist():
+                        yield name, rows.filter(pc.equal(rows["file"], name))
+
+    return (table for _, table in merge(made(), stood(), key=itemgetter(0)))
 
 
 def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
@@ -120,9 +136,13 @@ def _drop_stale(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
 
 def quarantine_csv(manifests: list[Manifest]) -> str:
     """`reports/quarantine.csv` for the whole corpus."""
+    return csv_text(entry for manifest in manifests for entry in manifest.quarantine)
+
+
+def csv_text(entries: Iterable[Quarantined]) -> str:
+    """What was withheld, repaired or passed over, a line each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for manifest in manifests:
-        writer.writerows(entry.as_dict() for entry in manifest.quarantine)
+    writer.writerows(entry.as_dict() for entry in entries)
     return out.getvalue()

@@ -20,7 +20,8 @@ from hemadata.sources.base import Raw, Ref, Source
 
 UNIT_BYTES = 256 << 20
 UNIT_IMAGES = 256
-UNITS_BY_COUNT = 16  # beyond that, only bytes make more units
+UNITS_BY_COUNT = 16  # beyond that, bytes make more units, and
+UNIT_MOST = 4096  # images: what a unit holds in memory must not grow with the source
 
 
 @dataclass(slots=True)
@@ -173,14 +174,14 @@ def _facts(ref: Ref) -> tuple[Any, ...]:
     files = [(file.name, file.size, file.stamp) for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
     boxes = None
     if (found := ref.objects) is not None:
-        columns = found.labels, found.attributes, found.source_ids, found.ratings
+        columns = found.labels, found.attributes, found.source_ids, found.ratings, found.flags
         boxes = found.numbers.tobytes(), *columns, ref.objects_shown
     plain = (ref.key, ref.label_raw, ref.label_fine_raw, ref.attributes, ref.group, ref.split_upstream, ref.split_paper)
     return (*plain, ref.flags, files, boxes, sorted(ref.about.items()))
 
 
 def _bucket_count(images: int, size: int) -> int:
-    wanted = max(-(-size // UNIT_BYTES), min(UNITS_BY_COUNT, -(-images // UNIT_IMAGES)), 1)
+    wanted = max(-(-size // UNIT_BYTES), min(UNITS_BY_COUNT, -(-images // UNIT_IMAGES)), images // UNIT_MOST, 1)
     return 1 << (wanted - 1).bit_length()
 
 

@@ -20,12 +20,13 @@ from hemadata.build.shards import INDEX_SCHEMA, Place, reindex_unit, write_unit
 from hemadata.errors import CorpusError
 
 
-def replace_stale(corpus: Path, family: str | None = None) -> dict[str, int]:
+def replace_stale(corpus: Path, family: str | None = None, besides: str | None = None) -> dict[str, int]:
     """Re-place every unit whose rows are assigned elsewhere than they lie.
 
     Args:
         corpus: its folder.
         family: only sources of this family; None: all.
+        besides: a source that has just been built, and lies where it is assigned.
 
     Returns:
         Source -> rows in the units that were written again.
@@ -35,7 +36,7 @@ def replace_stale(corpus: Path, family: str | None = None) -> dict[str, int]:
     """
     moved: dict[str, int] = {}
     for manifest in read_manifests(corpus):
-        if family is None or manifest.facts.get("family") == family:
+        if manifest.source != besides and (family is None or manifest.facts.get("family") == family):
             with FileLock(corpus / "manifest" / f".{manifest.source}.lock"):
                 if rows := _replace_source(corpus, manifest.source, passing=family is not None):
                     moved[manifest.source] = rows

@@ -2,14 +2,18 @@
 
 import errno
 import hashlib
+from array import array
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from hemadata import schema
+from hemadata.arrow import Structs
 from hemadata.build.images import Check, Picture, look
 from hemadata.build.masks import MaskReader
 from hemadata.errors import DefectError
 from hemadata.formats.boxes import Attribute, Box, Boxes, Rating
-from hemadata.geometry import XYWH, fit_box, inside, turn_box
+from hemadata.geometry import XYWH, fit_box, outside, turn_box
 from hemadata.labels import LabelMap
 from hemadata.prompts import Template, materialised
 from hemadata.quarantine import Quarantined
@@ -115,39 +119,36 @@ class RowMaker:
             row["attributes"] = _attributes(ref.attributes)
         return row
 
-    def _objects(
-        self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]
-    ) -> list[Row]:
-        (width, height), orientation = picture.size, picture.orientation
-        is_turned = orientation != 1 and not ref.objects_shown
-        attributes, ratings, source_ids = boxes.attributes, boxes.ratings, boxes.source_ids
-        objects = []
-        for number, (raw, label_raw) in enumerate(zip(boxes.frames(), boxes.labels, strict=True)):
-            bbox = turn_box(raw, *picture.stored, orientation) if is_turned else raw
-            clipped = None
-            if not inside(bbox, width, height):
-                clipped = self._clip(ref, boxes[number], number, bbox, picture, found)
-                if clipped is None:
-                    continue
-                bbox = clipped
-                if "bbox_clipped" not in flags:
-                    flags.append("bbox_clipped")
-            label, label_raw, relation = self.labels[label_raw]
-            objects.append(
-                {
-                    "bbox": bbox,
-                    "bbox_raw": None if bbox is raw else raw,
-                    "label": label,
-                    "label_raw": label_raw,
-                    "label_relation": relation,
-                    "attributes": _attributes(attributes[number]) if attributes else None,
-                    "ratings": self._ratings(ratings[number]) if ratings else None,
-                    "rle": None,
-                    "source_id": source_ids[number] if source_ids else None,
-                    "flags": ["bbox_clipped"] if clipped else None,
-                }
-            )
-        return objects
+    def _objects(self, ref: Ref, boxes: Boxes, picture: Picture, flags: list[str], found: list[Quarantined]) -> Structs:
+        """Objects in the displayed frame; most pictures need nothing turned, cut or withheld."""
+        numbers, words, frames = boxes.numbers, boxes.labels, list(boxes.frames())
+        columns: dict[str, Sequence[Any]] = {"bbox": numbers}
+        kept: Sequence[int] = range(len(words))
+        shown = frames
+        if picture.orientation != 1 and not ref.objects_shown:
+            shown = [turn_box(box, *picture.stored, picture.orientation) for box in frames]
+        strays = outside(shown, *picture.size)
+        if strays or shown is not frames:
+            fitted = {n: self._clip(ref, boxes[n], n, shown[n], picture, found) for n in strays}
+            kept = [n for n in kept if fitted.get(n, shown[n])]
+            held = [fitted.get(n) or shown[n] for n in kept]
+            columns["bbox"] = array("d", chain.from_iterable(held))
+            columns["bbox_raw"] = [None if box is frames[n] else frames[n] for n, box in zip(kept, held, strict=True)]
+            if any(fitted.values()) and "bbox_clipped" not in flags:
+                flags.append("bbox_clipped")
+        said = boxes.flags
+        if strays or said:
+            every = [[*(said[n] if said else ()), *(("bbox_clipped",) if n in strays else ())] for n in kept]
+            columns["flags"] = [each or None for each in every]
+        known = [self.labels[words[n]] for n in kept]
+        columns |= zip(("label", "label_raw", "label_relation"), zip(*known, strict=True), strict=False)
+        if attributes := boxes.attributes:
+            columns["attributes"] = [_attributes(attributes[n]) for n in kept]
+        if ratings := boxes.ratings:
+            columns["ratings"] = [self._ratings(ratings[n]) for n in kept]
+        if source_ids := boxes.source_ids:
+            columns["source_id"] = [source_ids[n] for n in kept]
+        return Structs(len(kept), columns)
 
     def _ratings(self, ratings: tuple[Rating, ...]) -> list[Row] | None:
         return [{"rater": rater, "raw": word, "label": self.labels[word][0]} for rater, word in ratings] or None

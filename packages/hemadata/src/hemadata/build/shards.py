@@ -1,14 +1,16 @@
 """Writing the shards of one unit: rows of each split in row groups, and where every image lies in its file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemadata import schema
-from hemadata.arrow import to_table, write_tables
+from hemadata.arrow import to_table
 from hemadata.atomic import publish, temporary_name
 from hemadata.build.assign import Assigned, placement
 from hemadata.build.attempts import RECORD, attempt, index_part, staged
@@ -60,14 +62,17 @@ def write_unit(
 def _write_shards(
     folder: Path, place: Place, key: str, assigned: dict[str, Assigned], rows_of: Callable[[str], Iterator[Row]]
 ) -> UnitRecord:
-    record, index, written = UnitRecord(place.bucket, key, placement(assigned), 0, [], []), [], {}
+    record, index, written = (
+        UnitRecord(place.bucket, key, placement(assigned), 0, [], []),
+        list[pa.Table](),
+        dict[Path, Path](),
+    )
     for split in schema.SPLITS:
         path = shard_path(place.task, place.source, split, place.bucket)
         target = staged(folder, path)
         temporary = temporary_name(target)
-        scalars, thumbnails, digest = _write_rows(temporary, place.task, _row_groups(rows_of(split)))
+        scalars, thumbnails, digest = _write_rows(temporary, place.task, row_groups(rows_of(split)))
         if not scalars:
-            temporary.unlink()
             continue
         table = _index(place, split, path, temporary, pa.concat_tables(scalars), assigned)
         size, written[temporary] = temporary.stat().st_size, target
@@ -75,9 +80,24 @@ def _write_shards(
         record.objects += pc.sum(table["object_count"]).as_py() or 0
         column = pa.array(thumbnails, PART_SCHEMA.field("thumbnail").type)
         index.append(table.append_column(PART_SCHEMA.field("thumbnail"), column))
-    publish(written)
-    write_tables(index_part(folder), index or [PART_SCHEMA.empty_table()], durable=False)
+    _publish_part(folder, index, written)
     return record
+
+
+def _publish_part(folder: Path, tables: Sequence[pa.Table], beside: Mapping[Path, Path] = MappingProxyType({})) -> None:
+    """Leave index rows and thumbnails of a unit for `finish`, durably, with the files that they tell of.
+
+    Args:
+        folder: of the try.
+        tables: of `PART_SCHEMA`, one for each shard.
+        beside: temporary -> final path of the shards.
+    """
+    path = index_part(folder)
+    temporary = temporary_name(path)
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, PART_SCHEMA) as writer:
+        for table in tables:
+            writer.write_table(table.combine_chunks())
+    publish({**beside, temporary: path})
 
 
 def reindex_unit(
@@ -101,12 +121,12 @@ def reindex_unit(
     table = table.append_column(kind, pa.nulls(table.num_rows, kind.type))
     record = replace(unit, placed=placement(assigned))
     with attempt(corpus, source, unit.bucket) as folder:
-        write_tables(index_part(folder), [table], durable=False)
+        _publish_part(folder, [table])
         record.write(folder / RECORD)
     return record
 
 
-def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """Rows in groups bounded by bytes and number."""
     group: list[Row] = []
     size = 0
@@ -122,10 +142,14 @@ def _row_groups(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _write_rows(path: Path, task: str, groups: Iterator[list[Row]]) -> tuple[list[pa.Table], list[bytes | None], str]:
-    """Write one file; returns scalars of its rows, none where it has no rows, their thumbnails, and its rows_digest."""
+    """Write one file; returns scalars of its rows, their thumbnails, and its rows_digest. No rows, no file."""
     kind = schema.arrow_schema(task)
     scalars: list[pa.Table] = []
     thumbnails: list[bytes | None] = []
+    if (first := next(groups, None)) is None:
+        return [], [], ""
+    groups = chain([first], groups)
+    del first  # here too
 
     def tables() -> Iterator[pa.Table]:
         for rows in groups:

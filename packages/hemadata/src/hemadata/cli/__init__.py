@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hemadata.cli.fetch import fetch
+from hemadata.cli.importing import import_command
 from hemadata.cli.options import CorpusArgument, Json
 from hemadata.cli.sources import sources_app
 from hemadata.console import complain, emit, progress_bar, say
@@ -27,6 +28,7 @@ app.command(
     "    hemadata fetch --source vivax --accept-license --raw downloads\n\n"
     "    hemadata fetch --source bmc --watch     tells the steps, ends when all has arrived"
 )(fetch)
+app.command("import", epilog="Example:\n\n    hemadata import unihema-json their-folder --out tables")(import_command)
 app.add_typer(prompts_app, name="prompts")
 
 EXIT_STOPPED = 130

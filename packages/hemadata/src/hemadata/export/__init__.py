@@ -159,4 +159,20 @@ sample ids in plain ASCII, with a hash where two would be alike. Rows excluded f
 `--split excluded` asks for them. `export.json` in each folder says which corpus it comes from (`corpus_id`), licence
 and citation of each source, what was left out and why. `unlabelled` stands for a null label where a format needs a
 name. Columns are those of [corpus.md](corpus.md).
+
+## The way back: pages in the authors' JSON
+
+```sh
+hemadata import unihema-json their-folder --out tables
+```
+
+reads every `*.json` page of a folder, the authors' own or one that `export --to unihema-json` wrote, and tells the task
+of an annotation by its keys, in the order of their reader: segmentation (`mask_name` without `class_name`),
+classification (`class_name`), MLM (`masked_comment`), VQA (`Question`), else detection, with the six morphology codes
+where `nuclear_shape` is there. Their pages do not say which data set and licence a picture is of, so the rows become
+tables beside a corpus, not rows of one: `<task>/<page>.parquet` with the columns of corpus.md, which
+`datasets.load_dataset("parquet", data_files=...)` opens. Pages of our own keep `sample_id`, `source` and `license`;
+others have the licence `unknown`. A number of their two heads becomes its ontology node, a foreground nobody named the
+region `stained_object`. Missing pictures and masks, annotations without a picture, without four numbers or without a
+known class are named in `quarantine.csv` and on the terminal; the rest is read. `--strict` exits 1 where any was.
 """

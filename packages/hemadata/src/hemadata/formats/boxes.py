@@ -32,6 +32,7 @@ class Box:
         attributes: (name, value or None, raw value) of the morphology vocabulary.
         source_id: the annotation's own number, where it has one.
         ratings: what each rater said, where the source tells them apart.
+        flags: words of `schema.FLAGS` that the source's text gives.
     """
 
     xywh: XYWH
@@ -39,6 +40,7 @@ class Box:
     attributes: tuple[Attribute, ...] = ()
     source_id: str | None = None
     ratings: tuple[Rating, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 class Boxes(Sequence[Box]):
@@ -50,9 +52,10 @@ class Boxes(Sequence[Box]):
         attributes: of each, or empty where none has any.
         source_ids: of each, or empty where none has one.
         ratings: of each, or empty where none has any.
+        flags: of each, or empty where none has any.
     """
 
-    __slots__ = ("_attributes", "_codes", "_kind", "_numbers", "_ratings", "_source_ids", "_words")
+    __slots__ = ("_attributes", "_codes", "_flags", "_kind", "_numbers", "_ratings", "_source_ids", "_words")
 
     def __init__(
         self,
@@ -61,12 +64,14 @@ class Boxes(Sequence[Box]):
         attributes: tuple[tuple[Attribute, ...], ...] = (),
         source_ids: tuple[str | None, ...] = (),
         ratings: tuple[tuple[Rating, ...], ...] = (),
+        flags: tuple[tuple[str, ...], ...] = (),
     ) -> None:
         self._numbers, self._kind = pack_numbers(numbers)
         self._words, self._codes = pack_values(labels)
         self._attributes = pack_values(attributes) if attributes else None
         self._source_ids = pack_texts(source_ids) if source_ids else None
         self._ratings = pack_values(ratings) if ratings else None
+        self._flags = pack_values(flags) if flags else None
 
     @property
     def numbers(self) -> "array[float]":
@@ -97,6 +102,11 @@ class Boxes(Sequence[Box]):
         """Ratings of each; empty where none has any."""
         return unpack_values(*self._ratings) if self._ratings else ()
 
+    @property
+    def flags(self) -> tuple[tuple[str, ...], ...]:
+        """Flags of each; empty where none has any."""
+        return unpack_values(*self._flags) if self._flags else ()
+
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> "Boxes":
         """Pack single boxes."""
@@ -104,8 +114,9 @@ class Boxes(Sequence[Box]):
         attributes = tuple(box.attributes for box in boxes) if any(box.attributes for box in boxes) else ()
         source_ids = tuple(box.source_id for box in boxes) if any(box.source_id for box in boxes) else ()
         ratings = tuple(box.ratings for box in boxes) if any(box.ratings for box in boxes) else ()
+        flags = tuple(box.flags for box in boxes) if any(box.flags for box in boxes) else ()
         numbers = array("d", [number for box in boxes for number in box.xywh])
-        return cls(numbers, tuple(box.label_raw for box in boxes), attributes, source_ids, ratings)
+        return cls(numbers, tuple(box.label_raw for box in boxes), attributes, source_ids, ratings, flags)
 
     def words(self) -> set[str | None]:
         """Every class word, those of single raters too."""
@@ -123,8 +134,8 @@ class Boxes(Sequence[Box]):
     def __iter__(self) -> Iterator[Box]:
         count = len(self)
         attributes, source_ids = self.attributes or ((),) * count, self.source_ids or (None,) * count
-        ratings = self.ratings or ((),) * count
-        for columns in zip(self.frames(), self.labels, attributes, source_ids, ratings, strict=True):
+        ratings, flags = self.ratings or ((),) * count, self.flags or ((),) * count
+        for columns in zip(self.frames(), self.labels, attributes, source_ids, ratings, flags, strict=True):
             yield Box(*columns)
 
     @overload

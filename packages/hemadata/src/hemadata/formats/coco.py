@@ -20,6 +20,8 @@ def read(
 ) -> Iterator[tuple[str, Boxes]]:
     """File name and boxes of each picture, in the order in which the page first names it. Repeated names are merged.
 
+    A crowd (`iscrowd`) keeps its flag.
+
     Args:
         page: images, annotations and, where annotations do not name them, categories.
         attributes: those of an annotation.
@@ -47,7 +49,8 @@ def read(
                 if (picture := names.get(entry["image_id"])) is None:
                     raise ValueError(f"image_id is {entry['image_id']!r}, and no image has that id")
                 source_id = None if entry.get("id") is None else str(entry["id"])
-                found.add(picture, box, word, attributes(entry), source_id)
+                flags = ("crowd",) if entry.get("iscrowd") in (1, True) else ()
+                found.add(picture, box, word, attributes(entry), source_id, flags)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
         raise FormatError(f"{page.name}: not a COCO page as expected; {where}: {what}.") from error

@@ -27,6 +27,7 @@ class Gathered:
         self._labels: list[str | None] = []
         self._attributes: list[tuple[Attribute, ...]] = []
         self._ids: list[str | None] = []
+        self._flags: list[tuple[str, ...]] = []
 
     def name(self, picture: str) -> None:
         """A picture that may have no boxes."""
@@ -39,6 +40,7 @@ class Gathered:
         label: str | None,
         attributes: tuple[Attribute, ...] = (),
         source_id: str | None = None,
+        flags: tuple[str, ...] = (),
     ) -> None:
         """A box of a picture."""
         self._of.append(self._number.setdefault(picture, len(self._number)))
@@ -46,6 +48,7 @@ class Gathered:
         self._labels.append(label)
         self._attributes.append(shared(attributes))
         self._ids.append(source_id)
+        self._flags.append(flags)
         if len(self._of) == HELD:
             self._pack()
 
@@ -67,6 +70,8 @@ class Gathered:
                 tuple([self._labels[place] for place in places]),
                 _unless_empty([self._attributes[place] for place in places]),
                 _unless_empty([self._ids[place] for place in places]),
+                (),
+                _unless_empty([self._flags[place] for place in places]),
             )
             before = self._packed.get(picture)
             self._packed[picture] = Boxes.of([*before, *boxes]) if before else boxes
