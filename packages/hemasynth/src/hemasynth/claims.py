@@ -27,7 +27,8 @@ class Claim:
         words: the text of the span.
         force: "fact", "generic" (hedged), "habit" (of a kind of cell), "foreign" (no record holds it), "undecided"
             (no noun found).
-        kind: "said"; "exists" where the noun alone says it; "implied" where another claim does.
+        kind: "said"; "exists" where the noun alone says it; "none" where the answer is "none"; "implied" where another
+            claim does.
     """
 
     attribute: str
@@ -154,8 +155,8 @@ class Reader:
             nouns = self.sentence.later(at)
         if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
             context = "cell"
-        if not nouns and "size" in self.sentence.kinds:
-            context = "cell"
+        if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
+            context = "cell"  # "Shape: round."
         if nouns and nouns[0] > at:
             modified.add(nouns[0])
         for noun in nouns:
@@ -163,11 +164,12 @@ class Reader:
             if statement is not None:
                 yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
-                if partner in readings and partner != self.noun(noun):
+                if partner in readings and partner != self.noun(noun) and readings[partner] != NOTHING:
                     yield self._claim(at, readings[partner])
                 return
-        if not nouns and (statement := self._reading(readings, context)) is not None:
-            yield from self._stated(at, statement)
+        owned = not nouns or (self.kind(at + 1) == "property" and self.kind(at - 1) == "determiner")
+        if owned and (statement := self._reading(readings, context)) is not None:
+            yield from self._stated(at, statement)  # also "an irregular shape" in a list
         elif IGNORED_READING in readings:
             return
         elif nouns:  # "a pink nucleus": the record holds no such thing
@@ -196,13 +198,15 @@ class Reader:
         return None
 
     def _none(self) -> tuple[int, Claim] | None:
-        """Read "it has none" in answer to a question about things that may be there."""
+        """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
         statement = self.lexicon.exists.get(self.context)
         at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
+        if self.terms and self.sentence.word(len(self.terms) - 1) == "any" and "not_predicate" in self.sentence.kinds:
+            at = len(self.terms) - 1
         if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
             return None
         values = self.lexicon.complement(statement.attribute, statement.values)
-        return at, self._claim(at, Statement(statement.attribute, values))
+        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
 
     def _existence(self, at: int, modified: set[int]) -> Claim | None:
         """Read a noun that says something by being there: "has granules", "granules are absent"."""
@@ -258,10 +262,16 @@ class Reader:
             if kind != "than":
                 continue
             left = next((i for i in range(at - 1, -1, -1) if self.kind(i) in ("value", "alone")), None)
-            if left is not None and self.kind(at + 1) in ("value", "alone") and not self.noun(at + 2):
-                self.turned.add(left if self.kind(left - 1) == "less" else at + 1)
+            right = at + 1
+            while self.kind(right) in ("with", "determiner"):  # "more towards blue than towards purple"
+                right += 1
+            if left is not None and self.kind(right) in ("value", "alone") and not self.noun(right + 1):
+                self.turned.add(left if self.kind(left - 1) == "less" else right)
                 continue
-            end = next((i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and")), len(self.terms))
+            ends = (
+                i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and") or self.terms[i].text == ":"
+            )
+            end = next(ends, len(self.terms))
             skipped |= set(range(at if left is None else left, end))
             said.append((at, self._claim(at, FOREIGN, "foreign")))
         return skipped, said

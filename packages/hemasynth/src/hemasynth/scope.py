@@ -60,14 +60,27 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
             and sentence.word(i + 1) in _RESUMES
             and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
         )
+        or (kind == "and" and _trails_off(sentence, i + 1))
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
 
+def _trails_off(sentence: "Sentence", at: int) -> bool:
+    """Tell whether a doubt begins behind a fact: "..., suggesting a neutrophil", "..., which suggests that ..."."""
+    doubt = at + (sentence.kind(at) == "relative")
+    return sentence.kind(doubt) == "hedge" and (doubt > at or sentence.word(doubt).endswith(("ing", "ive of")))
+
+
 def _was_able(sentence: "Sentence", at: int) -> bool:
-    """Tell "granules could be seen" from "it could be a monocyte"."""
-    after = (sentence.kind(at + 1), sentence.kind(at + 2), sentence.kind(at + 3))
-    return sentence.word(at) == "could" and ("present" in after or after[0] == "not_predicate")
+    """Tell "granules could be seen" and "it may be described as round" from "it could be a monocyte"."""
+    word, after = sentence.word(at), [sentence.kind(i) for i in range(at + 1, at + 5)]
+    if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
+        return True
+    if word == "would" and "not_clause" in after:
+        return True  # "it would not be wrong to call"
+    if sentence.kind(at - 1) == "not_predicate" and word == "suspected":
+        return True
+    return word == "could" and ("present" in after[:3] or after[0] == "not_predicate")
 
 
 def _until(sentence: "Sentence", at: int, kinds: tuple[str, ...]) -> int:

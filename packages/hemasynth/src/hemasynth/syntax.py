@@ -52,7 +52,10 @@ class Sentence:
     def nouns_of(self, at: int) -> list[int]:
         """Return the positions of the nouns that the value at a position may belong to, the likeliest first."""
         if self.noun(at + 1):
-            return [self._head(at + 1)]
+            head = self._head(at + 1)
+            return [head, *range(head - 1, at, -1)]  # "a high N/C ratio cell"
+        if (paired := self._respectively(at)) is not None:
+            return [paired]
         first = self._chain_start(at)
         verb = self._verb_before(first)
         if (
@@ -74,6 +77,20 @@ class Sentence:
         if behind:
             return behind
         return [] if copula and first > 1 else self.later(at)
+
+    def _respectively(self, at: int) -> int | None:
+        """Pair nouns and values in their order: "cell and nucleus are round and indented, respectively"."""
+        if not self._in_order():
+            return None
+        verb = next((i for i in range(at - 1, -1, -1) if self.kinds[i] in _VERBS), None)
+        if verb is None:
+            return None
+        nouns = [i for i in range(verb) if self.noun(i) and not self.noun(i + 1)]
+        values = [i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone")]
+        return nouns[values.index(at)] if len(nouns) == len(values) and at in values else None
+
+    def _in_order(self) -> bool:
+        return any(self.word(i) == "respectively" for i in range(len(self.terms)))
 
     def later(self, at: int) -> list[int]:
         """Return the position of the first noun after a value, for want of a better one."""
@@ -170,6 +187,12 @@ class Sentence:
         before = verb - 1
         while self.kind(before) in _QUALIFIERS:
             before -= 1
+        if self.word(verb - 1) == "they":
+            plural = [i for i in range(before) if self.noun(i) and self.terms[i].plural]
+            if plural:
+                return plural[-1:]
+        if self.word(before) == "," and (owner := self._before_clause(before)) is not None:
+            return [owner]
         if self.kind(before) in ("and", "break", *_VERBS):  # "..., and is small": the subject of the verb before
             earlier = next((i for i in range(before, -1, -1) if self.kinds[i] in _VERBS), None)
             if earlier is not None:
@@ -182,6 +205,13 @@ class Sentence:
         if self.kind(before) == "relative":  # "granules in the cytoplasm that are pink"
             return [nearest, self._climb(nearest)]
         return [self._climb(nearest)]
+
+    def _before_clause(self, comma: int) -> int | None:
+        """Return the noun that a relative clause between commas: "the nucleus, whose chromatin is loose, has ..."."""
+        opens = next((i for i in range(comma - 1, 0, -1) if self.kinds[i] == "relative"), None)
+        if opens is None or self.word(opens - 1) != "," or "," in [self.word(i) for i in range(opens, comma)]:
+            return None
+        return self._noun_before(opens - 1)
 
     def _noun_before(self, at: int) -> int | None:
         return next((i for i in range(at - 1, -1, -1) if self.noun(i)), None)
@@ -197,16 +227,26 @@ class Sentence:
             if self.noun(i) and self.kind(i + 1) == "and":
                 return noun
             i -= 1
-        if self.kind(i) in ("with", "have") and self.noun(i - 1):
-            return self._climb(i - 1)
+        if self.kind(i) in ("with", "have"):
+            i -= 1
+            while "and" not in self.kinds[i:noun] and self.kind(i) in (
+                "other",
+                "relative",
+                "be",
+            ):  # "granules that lie in the cytoplasm"
+                i -= 1
+            if self.noun(i):
+                return self._climb(i)
         return noun
 
     def partner(self, noun: int) -> str:
         """Return the first of two nouns that share a predicate: "the cell and its nucleus are round"."""
         i = noun - 1
+        if self._in_order():
+            return ""
         while self.kind(i) in ("determiner", "other", "anchor"):
             i -= 1
-        if self.kind(i) != "and" or any(kind in _VERBS for kind in self.kinds[:i]) or self.kind(noun + 1) != "be":
+        if self.word(i) != "and" or any(kind in _VERBS for kind in self.kinds[:i]) or self.kind(noun + 1) != "be":
             return ""
         return self.noun(i - 1)
 
