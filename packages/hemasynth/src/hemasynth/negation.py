@@ -43,6 +43,8 @@ def denied(sentence: "Sentence") -> list[bool]:
         elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
             continue
+        elif kind == "not_predicate" and sentence.word(at - 1) == "but" and "not_phrase" in sentence.kinds[:at]:
+            continue  # "lacks granules but not vacuoles"
         elif kind == "not_predicate":
             end = _predicate_end(sentence, at + 1)
         elif kind == "not_clause" and "not_predicate" in sentence.kinds[max(at - 2, 0) : at]:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 
 from hemasynth.claims import Claim
 
+_IT_IS = r"(?:that|this|it)(?: is|['\u2019]s)"
 _YES = (
-    "yes|yeah|yep|yup|indeed|correct|certainly|that is (?:right|correct|true|so)|right|true|absolutely|affirmative"
-    "|agreed|of course|exactly|precisely|definitely|sure|surely|both(?: are| of them)?"
+    rf"yes|yeah|yep|yup|indeed|correct|certainly|{_IT_IS} (?:right|correct|true|so|accurate|the case)|right|true"
+    "|absolutely|affirmative|(?:most|very) (?:certainly|definitely|much so)|quite so|agreed|of course|exactly|precisely"
+    "|definitely|sure|surely|both(?: are| of them)?"
 )
 _NO = (
     "no|nope|nah|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not"
     "|negative|never|wrong|untrue|not so|not quite|on the contrary|not in this (?:cell|case|image|one)|not here"
-    "|of course not|that is (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))"
+    rf"|of course not|{_IT_IS} (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))"
     "|neither(?: is| are| of them| of the two)?"
 )
 _WORD = re.compile(

@@ -24,7 +24,11 @@ def forces(sentence: "Sentence") -> list[str]:
                 force[start:end] = [meant] * (end - start)
     for at in range(len(force)):
         if force[at] == FACT and _in_general(sentence, at):
-            end = next((stop for start, stop in _segments(sentence) if start <= at < stop), len(force))
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            if (
+                sentence.kinds[start] == "break" and sentence.word(start) != "but"
+            ):  # "while monocytes have ..., this one"
+                end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
             force[at:end] = [HABIT] * (end - at)
     for at, kind in enumerate(sentence.kinds):
         if kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
@@ -114,7 +118,8 @@ def _in_general(sentence: "Sentence", at: int) -> bool:
     while sentence.kind(before) == "other" and sentence.word(before) in sentence.lexicon.habitual:
         before -= 1
     start, end = next((start, end) for start, end in _segments(sentence) if start <= at < end)
-    if sentence.terms[at].plural and not _POINTS.isdisjoint(sentence.word(i) for i in range(start, end)):
+    comma = next((i for i in range(at, end) if sentence.word(i) == ","), end)  # "while monocytes have ..., this one"
+    if sentence.terms[at].plural and not _POINTS.isdisjoint(sentence.word(i) for i in range(start, comma)):
         return False  # "neutrophils in this picture"
     if sentence.terms[at].plural:
         if sentence.word(0) in _ASKING and sentence.kind(before) != "determiner":

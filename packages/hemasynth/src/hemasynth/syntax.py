@@ -195,13 +195,15 @@ class Sentence:
             return [owner]
         if self.kind(before) in ("and", "break", *_VERBS):  # "..., and is small": the subject of the verb before
             earlier = next((i for i in range(before, -1, -1) if self.kinds[i] in _VERBS), None)
-            if earlier is not None:
-                return self._subject_of(earlier)
+            if earlier is not None and (owner_ := self._subject_of(earlier)):
+                return owner_
             first = self._first_noun()
             return [] if first is None else [first]
         nearest = self._noun_before(verb)
         if nearest is None:
             return []
+        while self.kind(before) in ("property", "size"):  # "granules whose colour is pink"
+            before -= 1
         if self.kind(before) == "relative":  # "granules in the cytoplasm that are pink"
             return [nearest, self._climb(nearest)]
         return [self._climb(nearest)]
@@ -242,11 +244,11 @@ class Sentence:
     def partner(self, noun: int) -> str:
         """Return the first of two nouns that share a predicate: "the cell and its nucleus are round"."""
         i = noun - 1
-        if self._in_order():
+        if self._in_order() or self.kind(noun + 1) != "be":
             return ""
         while self.kind(i) in ("determiner", "other", "anchor"):
             i -= 1
-        if self.word(i) != "and" or any(kind in _VERBS for kind in self.kinds[:i]) or self.kind(noun + 1) != "be":
+        if self.word(i) not in ("and", "nor") or any(kind in _VERBS for kind in self.kinds[:i]):
             return ""
         return self.noun(i - 1)
 
@@ -255,7 +257,7 @@ class Sentence:
         negated = False
         while self.kind(at + 1) in ("value", "alone"):
             at += 1  # "dense clumps are absent"
-        for i in range(at + 1, len(self.terms)):
+        for i in range(self._phrase_after(at), len(self.terms)):
             kind = self.kinds[i]
             if kind == "absent":
                 return not negated
@@ -268,3 +270,12 @@ class Sentence:
             elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
                 return False
         return False
+
+    def _phrase_after(self, at: int) -> int:
+        """Return where the verb of "segmentation of the nucleus is absent" stands, or what follows the noun."""
+        i = at + 1
+        if self.word(i) not in ("of", "in", "within", "inside"):
+            return i
+        while self.kind(i) in ("with", "determiner", "value", "anchor", "other"):
+            i += 1
+        return i if self.kind(i) == "be" and self.noun(i - 1) else at + 1
