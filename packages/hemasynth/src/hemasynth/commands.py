@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 CORPUS = Annotated[Path, typer.Option(help="Corpus with wbcatt.")]
 LABELS = Annotated[Path | None, typer.Option(help="WBCAtt's label tables, in place of a corpus.")]
-RAW = Annotated[Path, typer.Option(help="Folder of raw data, with wbcatt-vqa/.")]
-SET = Annotated[str, typer.Option("--set", help="The set that was written.")]
+RAW = Annotated[Path, typer.Option(help="Folder into which the set was written, with wbcatt-vqa/.")]
+SET = Annotated[str, typer.Option("--set", help="The set that was written: wbcatt-vqa or leukemiaattri-mlm.")]
 JSON = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 PLAN_EXAMPLES = """
@@ -48,6 +48,8 @@ Examples:
     hemasynth export --format authors --out export
 
     hemasynth export --format jsonl --out export
+
+    hemasynth export --set leukemiaattri-mlm --format authors --out export
 """
 DOCTOR_EXAMPLES = """
 Examples:
@@ -136,13 +138,13 @@ def preview(
 
 def _first_attempts(run: "Run", cells: list[Any], number: int) -> list[dict[str, Any]]:
     from hemasynth import plan as planning
-    from hemasynth.run import LADDER
+    from hemasynth.ladder import LADDER
 
     items = planning.plan(cells, run.checker.lexicon, run.seed)
     step = max(len(items) // number, 1)
     run.engine.start()
-    requests = [run._request(item, 0, LADDER[0], ()) for item in items[::step][:number]]
-    entries = [dict(run._entry(reply, "")) for reply in run.engine.generate(requests)]
+    requests = [run.request(item, 0, LADDER[0], ()) for item in items[::step][:number]]
+    entries = [dict(run.entry(reply, "")) for reply in run.engine.generate(requests)]
     return sorted(entries, key=lambda entry: str(entry["id"]))
 
 
@@ -188,19 +190,19 @@ def export(
     as_json: JSON = False,
 ) -> None:
     """Write a set in a form that others read: the authors' JSON, Parquet or JSON lines."""
-    from hemadata.formats import pairs
-
     from hemasynth.export import FORMATS
     from hemasynth.export import export as write
+    from hemasynth.sets import read
 
     if form not in FORMATS:
         raise UsageError(f'No format is called "{form}". There are {", ".join(FORMATS)}.')
-    run, rows = pairs.read(raw / slug / "hemasynth")
+    run, rows = read(raw / slug)
     files = write(rows, run, form, out)
+    what = "sentences" if run.get("task") == "mlm" else "pairs"
     if as_json:
-        typer.echo(json.dumps({"pairs": len(rows), "format": form, "files": [str(file) for file in files]}))
+        typer.echo(json.dumps({what: len(rows), "format": form, "files": [str(file) for file in files]}))
         return
-    typer.echo(f"{len(rows):,} pairs in {', '.join(str(file) for file in files)}")
+    typer.echo(f"{len(rows):,} {what} in {', '.join(str(file) for file in files)}")
 
 
 def doctor(

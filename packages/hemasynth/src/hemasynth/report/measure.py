@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hemasynth.journal import Entry
+from hemasynth.ladder import LADDER
 from hemasynth.lexicon import Lexicon
 from hemasynth.plan import Item
 from hemasynth.quota import side
-from hemasynth.run import LADDER
 
 Row = Mapping[str, Any]
 ORIGINS = ("model", "model_repaired", "template")
