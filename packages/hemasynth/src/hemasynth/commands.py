@@ -38,6 +38,8 @@ Examples:
 
     hemasynth report                                  (writes raw/wbcatt-vqa/report.html)
 
+    hemasynth report --set leukemiaattri-mlm
+
     hemasynth report --pictures raw/acevedo           (with the pictures of the review sample)
 
     hemasynth report --verdicts review.csv            (what reviewers accepted, with its interval)
@@ -171,12 +173,13 @@ def report(
         typer.echo(json.dumps(told))
         return
     counts = told["counts"]
-    typer.echo(f"{counts['pairs']:,} of {counts['planned']:,} planned pairs, {counts['refused']:,} refused")
+    what = "sentences" if told["run"].get("task") == "mlm" else "pairs"
+    typer.echo(f"{counts['pairs']:,} of {counts['planned']:,} planned {what}, {counts['refused']:,} refused")
     if told["review"]:
         review = told["review"]
         low, high = review["interval"]
         typer.echo(
-            f"{review['accepted']} of {review['judged']} judged pairs accepted: {review['rate']:.1%}, "
+            f"{review['accepted']} of {review['judged']} judged {what} accepted: {review['rate']:.1%}, "
             f"95 % interval {low:.1%} to {high:.1%} (Wilson); {review['unclear']} unclear, {review['open']} not judged"
         )
     typer.echo(f"Report in {page}")

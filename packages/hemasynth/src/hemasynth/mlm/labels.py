@@ -32,7 +32,7 @@ def rows(path: Path, lexicon: Lexicon, subset: str) -> Iterator[dict[str, Any]]:
             stem = picture.file_name.rpartition("/")[2].rpartition(".")[0]
             yield {
                 "sample_id": f"leukemiaattri/{subset.upper()}/{stem}",
-                "native_group": f"slide {stem.partition('_')[0]}",
+                "native_group": f"leukemiaattri/slide {stem.partition('_')[0]}",
                 "objects": [_cell(each, page, stem, lexicon) for each in picture.annotations],
             }
 
