@@ -1,4 +1,4 @@
-"""The set of masked sentences as a whole: ladder, shards, faults, export, report, and the tables in place of a corpus."""
+"""The set of masked sentences as a whole: ladder, shards, faults, export, report, and pages in place of a corpus."""
 
 import json
 import sys
@@ -104,7 +104,7 @@ def test_parts_of_several_processes_give_the_bytes_of_one(raw: Path, tmp_path: P
     made(MlmTemplates(), raw, tmp_path / "one")
     for k in (1, 2):
         part = made(MlmTemplates(), raw, tmp_path / "many", shard=(k, 2))
-        assert 0 < len(part.rows)
+        assert len(part.rows) > 0
         assert not (tmp_path / "many" / "leukemiaattri-mlm" / "hemasynth").exists()
     before = sum(len(read(path)[0]) for path in _journal(tmp_path / "many").parent.glob("journal.*-of-*.jsonl"))
     made(MlmTemplates(), raw, tmp_path / "many")

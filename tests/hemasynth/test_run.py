@@ -8,8 +8,8 @@ from hemasynth.engines.base import Reply, Request
 from hemasynth.engines.template import TemplateEngine
 from hemasynth.errors import EngineError
 from hemasynth.journal import Journal
-from hemasynth.plan import Cell
 from hemasynth.ladder import LADDER
+from hemasynth.plan import Cell
 from hemasynth.run import Outcome, Run
 
 

@@ -35,7 +35,7 @@ def measured(folder: Path, run: Mapping[str, Any]) -> tuple[dict[str, Any], list
         InputMissingError: the plan or the blanks do not stand beside the journal.
     """
     own = folder / ".hemasynth"
-    items = {item["id"]: item for item in _lines(own / ITEMS)}
+    items: dict[str, Item] = {item["id"]: item for item in _lines(own / ITEMS)}
     blanks = _lines(own / BLANKS)
     entries = valid(read_journal(own / "journal.jsonl")[0], {name: item["key"] for name, item in items.items()})
     spans: dict[str, list[masking.Span]] = defaultdict(list)
