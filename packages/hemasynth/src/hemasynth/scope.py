@@ -80,6 +80,8 @@ def _was_able(sentence: "Sentence", at: int) -> bool:
     word, after = sentence.word(at), [sentence.kind(i) for i in range(at + 1, at + 5)]
     if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
         return True
+    if word in ("would", "could", "should") and after[0] == "end":
+        return True  # "no, bilobed would": the verb is that of the question
     if word == "would" and "not_clause" in after:
         return True  # "it would not be wrong to call"
     if sentence.kind(at - 1) == "not_predicate" and word == "suspected":

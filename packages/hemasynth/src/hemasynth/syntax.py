@@ -257,7 +257,7 @@ class Sentence:
         negated = False
         while self.kind(at + 1) in ("value", "alone"):
             at += 1  # "dense clumps are absent"
-        for i in range(self._phrase_after(at), len(self.terms)):
+        for i in range(self._phrase_after(self._last_of(at)), len(self.terms)):
             kind = self.kinds[i]
             if kind == "absent":
                 return not negated
@@ -279,3 +279,10 @@ class Sentence:
         while self.kind(i) in ("with", "determiner", "value", "anchor", "other"):
             i += 1
         return i if self.kind(i) == "be" and self.noun(i - 1) else at + 1
+
+    def _last_of(self, at: int) -> int:
+        """Return the last noun of "granules and vacuoles", which share what follows them."""
+        i = at + 1
+        while self.word(i) in ("and", "or") or (i > at + 1 and self.kind(i) in ("determiner", "value")):
+            i += 1
+        return i if i > at + 1 and self.noun(i) in self.lexicon.exists else at
