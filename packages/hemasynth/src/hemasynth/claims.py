@@ -84,20 +84,6 @@ def joined(sentence: Sentence, said: Iterable[tuple[int, Claim]]) -> Iterator[tu
         yield held
 
 
-def focus(text: str, lexicon: Lexicon) -> list[str]:
-    """Return what a question is about, the likeliest first: nouns of properties, then parts, then the cell."""
-    found: list[tuple[int, int, str]] = []
-    for terms, _ in sentences(text, lexicon):
-        sentence = Sentence(terms, lexicon)
-        for at in range(len(terms)):
-            noun = sentence.noun(at)
-            if not noun or noun == "bystander" or sentence.noun(at + 1):
-                continue
-            near = any(sentence.kind(at + i) in ("property", "size") for i in (1, -1, -2, -3))
-            found.append((0 if near and noun != "cell" else 1 if noun != "cell" else 2, at, noun))
-    return [noun for _, _, noun in sorted(found)]
-
-
 class Reader:
     """Takes the claims out of one sentence; positions are indices into its terms."""
 

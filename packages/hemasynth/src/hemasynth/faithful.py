@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hemasynth import replies
-from hemasynth.claims import Claim, focus, read
+from hemasynth.claims import Claim, read
 from hemasynth.lexicon import Lexicon, Statement, Values, load
 
 VERDICTS = ("supported", "generic", "undecided", "unsupported", "contradicted")  # from best to worst
@@ -101,7 +101,7 @@ class Checker:
         premise = self._judged(record, replies.positive(main), "question", shift=lead)
         closed = replies.closed(main)
         reply = replies.reply(answer, verb_alone=closed)
-        topic = focus(question, self.lexicon)
+        topic = replies.focus(question, self.lexicon)
         context = self._anchor(asked) or (topic[0] if topic else "cell")
         asked_for = [one.claim for one in premise]
         start = reply.end if reply else 0

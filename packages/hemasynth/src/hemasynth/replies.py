@@ -1,10 +1,13 @@
-"""Short answers that are complete only with their question: "No.", "It does not.", "The latter.", "Neither."."""
+"""Questions, and short answers that are complete only with them: "No.", "It does not.", "The latter.", "Neither."."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hemasynth.claims import Claim
+from hemasynth.lexicon import Lexicon
+from hemasynth.syntax import Sentence
+from hemasynth.tokens import sentences
 
 _IT_IS = r"(?:that|this|it)(?: is|['\u2019]s)"
 _YES = (
@@ -86,6 +89,20 @@ def split(question: str) -> tuple[int, str]:
     match = _LAST_SENTENCE.match(question.rstrip())
     lead = match.end() if match else 0
     return lead, question[lead:]
+
+
+def focus(text: str, lexicon: Lexicon) -> list[str]:
+    """Return what a question is about, the likeliest first: nouns of properties, then parts, then the cell."""
+    found: list[tuple[int, int, str]] = []
+    for terms, _ in sentences(text, lexicon):
+        sentence = Sentence(terms, lexicon)
+        for at in range(len(terms)):
+            noun = sentence.noun(at)
+            if not noun or noun == "bystander" or sentence.noun(at + 1):
+                continue
+            near = any(sentence.kind(at + i) in ("property", "size") for i in (1, -1, -2, -3))
+            found.append((0 if near and noun != "cell" else 1 if noun != "cell" else 2, at, noun))
+    return [noun for _, _, noun in sorted(found)]
 
 
 def chosen(answer: str, offered: Sequence[Claim]) -> str | None:

@@ -211,6 +211,8 @@ class Sentence:
     def _before_clause(self, comma: int) -> int | None:
         """Return the noun that a relative clause between commas: "the nucleus, whose chromatin is loose, has ..."."""
         opens = next((i for i in range(comma - 1, 0, -1) if self.kinds[i] == "relative"), None)
+        if opens is not None and self.kind(opens - 1) == "with":
+            opens -= 1  # "the cytoplasm, in which vacuoles are seen, is ..."
         if opens is None or self.word(opens - 1) != "," or "," in [self.word(i) for i in range(opens, comma)]:
             return None
         return self._noun_before(opens - 1)
