@@ -7,6 +7,7 @@ from typing import Any
 from hemadata import ontology
 from hemadata.errors import FormatError, InputMissingError
 from hemadata.formats import coco
+from hemadata.formats.boxes import Attribute, Box
 from hemadata.formats.rawfile import RawFile
 
 from hemasynth.lexicon import Lexicon
@@ -28,12 +29,12 @@ def rows(path: Path, lexicon: Lexicon, subset: str) -> Iterator[dict[str, Any]]:
         FormatError: a page cannot be read, or names a cell type that LeukemiaAttri does not have.
     """
     for page in _pages(path, subset):
-        for picture in coco.read(RawFile(str(page), page.name)):
-            stem = picture.file_name.rpartition("/")[2].rpartition(".")[0]
+        for name, boxes in coco.read(RawFile(str(page), page.name), _attributes):
+            stem = name.rpartition("/")[2].rpartition(".")[0]
             yield {
                 "sample_id": f"leukemiaattri/{subset.upper()}/{stem}",
                 "native_group": f"leukemiaattri/slide {stem.partition('_')[0]}",
-                "objects": [_cell(each, page, stem, lexicon) for each in picture.annotations],
+                "objects": [_cell(box, page, stem, lexicon) for box in boxes],
             }
 
 
@@ -53,17 +54,23 @@ def _pages(path: Path, subset: str) -> list[Path]:
     )
 
 
-def _cell(each: coco.Annotation, page: Path, stem: str, lexicon: Lexicon) -> dict[str, Any]:
-    name = str(each.category).strip().lower().replace(" ", "_")
+def _cell(box: Box, page: Path, stem: str, lexicon: Lexicon) -> dict[str, Any]:
+    name = str(box.label_raw).strip().lower().replace(" ", "_")
     joined = {label.replace("_", ""): label for label in lexicon.labels}
     label = joined.get(name.replace("_", ""), name)
     if label not in lexicon.labels and label not in UNIDENTIFIED:
         raise FormatError(
-            f"{page.name}, {stem}: the cell type is {each.category!r}; LeukemiaAttri has {', '.join(lexicon.labels)}."
+            f"{page.name}, {stem}: the cell type is {box.label_raw!r}; LeukemiaAttri has {', '.join(lexicon.labels)}."
         )
-    attributes = []
+    return {"label": label, "attributes": [{"name": name, "value": value} for name, value, _ in box.attributes]}
+
+
+def _attributes(annotation: coco.Annotation) -> tuple[Attribute, ...]:
+    """Return the values of the codes; 4, absent and null are unknown."""
+    found = []
     for attribute in ontology.load().morphology("leukemiaattri").attributes.values():
-        code = each.extra.get(attribute.key)
-        value = attribute.codes.get(code) if isinstance(code, int) else None  # 4, absent and null are unknown
-        attributes.append({"name": attribute.name, "value": value})
-    return {"label": label, "attributes": attributes}
+        code = annotation.get(attribute.key)
+        known = isinstance(code, (int, float)) and float(code).is_integer()
+        value = attribute.codes.get(int(code)) if known and code is not None else None
+        found.append((attribute.name, value, None if code is None else str(code)))
+    return tuple(found)
