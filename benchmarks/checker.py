@@ -22,6 +22,7 @@ from hemasynth.checkfile import judge
 from hemasynth.wilson import wilson
 
 SENTENCES = Path(__file__).parent.parent / "tests" / "hemasynth" / "sentences"
+SETS = sorted({file.stem.partition("-")[2] for file in SENTENCES.glob("*.jsonl")})
 
 
 def lines(sets: list[str]) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
@@ -76,11 +77,11 @@ def measure(sets: list[str]) -> tuple[dict[str, dict[str, tuple[int, int]]], lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", action="append", help="development, heldout or fresh; default: all")
+    parser.add_argument("--set", action="append", choices=SETS, help="default: all")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--show", action="store_true", help="list every judgement that differs from its label")
     options = parser.parse_args()
-    counts, wrong, speed = measure(options.set or ["development", "heldout", "fresh", "fresh2", "last"])
+    counts, wrong, speed = measure(options.set or SETS)
     if options.json:
         print(json.dumps({"counts": counts, "judged_per_second": round(speed)}))
         return

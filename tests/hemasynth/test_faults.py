@@ -221,12 +221,12 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from conftest import LYMPHOCYTE, NEUTROPHIL
 from hemadata.formats import pairs
-from hemasynth import run
+from hemasynth import ladder, run
 from hemasynth.engines.template import TemplateEngine
 from hemasynth.journal import Journal
 from hemasynth.plan import Cell
 
-run.BATCH = 8
+ladder.BATCH = 8
 cells = [Cell(f"wbcatt/C_{{n:03d}}", f"C_{{n:03d}}.jpg", (NEUTROPHIL, LYMPHOCYTE)[n % 2], "train") for n in range(150)]
 folder = Path(sys.argv[1])
 with Journal(folder / "journal.jsonl") as journal:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Browser, browser
 from hemadata import sources
 from hemadata.formats import pairs
 from hemasynth import cli
@@ -16,6 +17,8 @@ from hemasynth.errors import RecordError
 from hemasynth.report import diversity, make, review, sample
 from hemasynth.report.intervals import wilson
 from hemasynth.vqa import write
+
+__all__ = ["browser"]
 
 
 class Shaky(TemplateEngine):
@@ -205,3 +208,27 @@ def test_doctor_and_plan_and_preview_answer(
     code, found = call("doctor", "--base-url", stub.url, "--raw", str(tmp_path))
     assert code == 1
     assert "ignores response_format" in next(each for each in found if each["name"] == "server")["detail"]
+
+
+def test_page_is_judged_by_keyboard_and_its_table_comes_back(folder: Path, tmp_path: Path, browser: Browser) -> None:
+    _, page = make(folder, tmp_path / "report.html")
+    browser.open(page)
+    judged = "document.getElementById('progress').textContent"
+    shown = int(browser.value("document.querySelectorAll('.card').length"))
+    assert browser.value(judged).startswith(f"0 of {shown} judged")
+    for name, code in (("a", 65), ("a", 65), ("r", 82), ("u", 85)):
+        browser.key(name, code, name)
+    browser.key("k", 75, "k")
+    browser.key("Backspace", 8)  # the verdict "unclear" is taken back
+    assert browser.value(judged).startswith(f"3 of {shown} judged: 2 accepted, 1 rejected, 0 unclear. Accepted 66.7 %")
+    assert browser.value("document.querySelectorAll('.card.accept').length") == 2
+    table = tmp_path / "review.csv"
+    table.write_text(browser.value("table()"), encoding="utf-8")
+    told, _ = make(folder, tmp_path / "again.html", verdicts=table)
+    assert (told["review"]["accepted"], told["review"]["judged"]) == (2, 3)
+    assert told["review"]["interval"] == pytest.approx((0.2077, 0.9385), abs=1e-4)
+    browser.value("localStorage.clear()")
+    browser.open(tmp_path / "again.html")
+    assert browser.value(judged).startswith(f"3 of {shown} judged: 2 accepted")  # the page carries them
+    errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")]
+    assert errors == []

@@ -8,8 +8,9 @@ from hemasynth.engines.base import Reply, Request
 from hemasynth.engines.template import TemplateEngine
 from hemasynth.errors import EngineError
 from hemasynth.journal import Journal
+from hemasynth.ladder import LADDER
 from hemasynth.plan import Cell
-from hemasynth.run import LADDER, Outcome, Run
+from hemasynth.run import Outcome, Run
 
 
 def write(folder: Path, engine: Any, cells: list[Cell], **options: Any) -> Outcome:

@@ -14,7 +14,6 @@ from hemasynth.wilson import wilson
 
 HERE = Path(__file__).parent / "sentences"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "checker.py"
-SETS = ["development", "heldout", "fresh", "fresh2", "last"]
 FILES = sorted(HERE.glob("*.jsonl"))
 ROWS = [json.loads(line) for file in FILES for line in file.read_text().splitlines()]
 
@@ -26,9 +25,7 @@ def counts() -> dict[str, dict[str, tuple[int, int]]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    found: dict[str, dict[str, tuple[int, int]]] = module.measure(
-        ["development", "heldout", "fresh", "fresh2", "last"]
-    )[0]
+    found: dict[str, dict[str, tuple[int, int]]] = module.measure(module.SETS)[0]
     return found
 
 

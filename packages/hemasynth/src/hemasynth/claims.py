@@ -27,7 +27,7 @@ class Claim:
         words: the text of the span.
         force: "fact", "generic" (hedged), "habit" (of a kind of cell), "foreign" (no record holds it), "undecided"
             (no noun found).
-        kind: "said"; "exists" where the noun alone says it; "implied" where another claim does.
+        kind: "said"; "exists" where the noun alone says it; "none" of the answer "none"; "implied" by another claim.
     """
 
     attribute: str
@@ -63,18 +63,25 @@ def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def focus(text: str, lexicon: Lexicon) -> list[str]:
-    """Return what a question is about, the likeliest first: nouns of properties, then parts, then the cell."""
-    found: list[tuple[int, int, str]] = []
-    for terms, _ in sentences(text, lexicon):
-        sentence = Sentence(terms, lexicon)
-        for at in range(len(terms)):
-            noun = sentence.noun(at)
-            if not noun or noun == "bystander" or sentence.noun(at + 1):
+def joined(sentence: Sentence, said: Iterable[tuple[int, Claim]]) -> Iterator[tuple[int, Claim]]:
+    """Join what "or" joins, given each claim with its place: "pink or red granules" are one of the two."""
+    held: tuple[int, Claim] | None = None
+    for at, claim in said:
+        if held is not None:
+            before, first = held
+            between = range(before + 1, at)
+            either = any(sentence.kind(i) == "and" and sentence.word(i) in ("or", "/") for i in between)
+            parted = any(sentence.kind(i) in ("be", "have", "with", "break") for i in between)
+            alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
+            apart = not first.values & claim.values  # "unsegmented/round" says both
+            if either and not parted and alike and apart and first.kind == claim.kind == "said":
+                words, span = f"{first.words} or {claim.words}", (first.span[0], claim.span[1])
+                held = at, replace(claim, values=first.values | claim.values, span=span, words=words)
                 continue
-            near = any(sentence.kind(at + i) in ("property", "size") for i in (1, -1, -2, -3))
-            found.append((0 if near and noun != "cell" else 1 if noun != "cell" else 2, at, noun))
-    return [noun for _, _, noun in sorted(found)]
+            yield held
+        held = at, claim
+    if held is not None:
+        yield held
 
 
 class Reader:
@@ -100,7 +107,9 @@ class Reader:
             ):
                 said.append((at, self._claim(at, FOREIGN, "foreign")))
             elif term.kind in ("alone", "label"):
-                said.append((at, self._claim(at, term.entry.readings[""])))
+                stated = self._claim(at, term.entry.readings[""])
+                absent = term.kind == "alone" and self.sentence.absent_after(at + bool(self.noun(at + 1)))
+                said.append((at, replace(stated, polarity=not stated.polarity) if absent else stated))
             elif term.kind == "value":
                 said += ((at, claim) for claim in self._value(at, modified))
         if (none := self._none()) is not None:
@@ -109,7 +118,9 @@ class Reader:
             claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
                 said.append((at, claim))
-        yield from self._with_implied(claim for _, claim in self._alternatives(sorted(said, key=lambda pair: pair[0])))
+        yield from self._with_implied(
+            claim for _, claim in joined(self.sentence, sorted(said, key=lambda pair: pair[0]))
+        )
 
     def _with_implied(self, claims: Iterable[Claim]) -> Iterator[Claim]:
         told: set[tuple[str, Values, bool]] = set()
@@ -154,20 +165,26 @@ class Reader:
             nouns = self.sentence.later(at)
         if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
             context = "cell"
-        if not nouns and "size" in self.sentence.kinds:
-            context = "cell"
+        if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
+            context = "cell"  # "Shape: round."
         if nouns and nouns[0] > at:
             modified.add(nouns[0])
+        if context and self._answers_first(at) and (statement := self._reading(readings, context)) is not None:
+            yield from self._stated(at, statement)
+            return
+        if nouns and (head := self._list_head(at, nouns[0])) is not None:
+            nouns = [head]
         for noun in nouns:
             statement = self._reading(readings, self.noun(noun))
             if statement is not None:
                 yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
-                if partner in readings and partner != self.noun(noun):
+                if partner in readings and partner != self.noun(noun) and readings[partner] != NOTHING:
                     yield self._claim(at, readings[partner])
                 return
-        if not nouns and (statement := self._reading(readings, context)) is not None:
-            yield from self._stated(at, statement)
+        owned = not nouns or (self.kind(at + 1) == "property" and self.kind(at - 1) == "determiner")
+        if owned and (statement := self._reading(readings, context)) is not None:
+            yield from self._stated(at, statement)  # also "an irregular shape" in a list
         elif IGNORED_READING in readings:
             return
         elif nouns:  # "a pink nucleus": the record holds no such thing
@@ -176,6 +193,30 @@ class Reader:
             yield from self._stated(at, next(iter(readings.values())))
         else:
             yield self._claim(at, FOREIGN, "undecided")
+
+    def _answers_first(self, at: int) -> bool:
+        """Tell whether an answer begins with its value: "Low, with much room around the nucleus"."""
+        after = self.kind(at + 2) not in ("value", "alone", "anchor", "label")
+        return at == 0 and self.sentence.word(1) == "," and after
+
+    def _list_head(self, at: int, noun: int) -> int | None:
+        """Return the first noun of a caption for a value in its list: "lymphoblast: large, scanty cytoplasm".
+
+        It is meant where the noun that follows cannot have the value, or has another one of the same attribute.
+        """
+        first = next((i for i in range(at) if self.noun(i)), None)
+        if first is None or noun <= at + 1 or self.sentence.word(at + 1) != "," or self._has_verb():
+            return None
+        readings = self.terms[at].entry.readings
+        here, there = self._reading(readings, self.noun(first)), self._reading(readings, self.noun(noun))
+        other = self._reading(self.terms[noun - 1].entry.readings, self.noun(noun))
+        rival = there and other and there.attribute == other.attribute and not there.values & other.values
+        return first if here is not None and (there is None or rival) else None
+
+    def _has_verb(self) -> bool:
+        return any(
+            kind == "have" or (kind == "be" and self.terms[i].text != ":") for i, kind in enumerate(self.sentence.kinds)
+        )
 
     def _stated(self, at: int, statement: Statement, noun: int | None = None) -> Iterator[Claim]:
         if noun is not None:
@@ -196,13 +237,15 @@ class Reader:
         return None
 
     def _none(self) -> tuple[int, Claim] | None:
-        """Read "it has none" in answer to a question about things that may be there."""
+        """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
         statement = self.lexicon.exists.get(self.context)
         at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
+        if self.terms and self.sentence.word(len(self.terms) - 1) == "any" and "not_predicate" in self.sentence.kinds:
+            at = len(self.terms) - 1
         if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
             return None
         values = self.lexicon.complement(statement.attribute, statement.values)
-        return at, self._claim(at, Statement(statement.attribute, values))
+        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
 
     def _existence(self, at: int, modified: set[int]) -> Claim | None:
         """Read a noun that says something by being there: "has granules", "granules are absent"."""
@@ -223,33 +266,6 @@ class Reader:
 
     # -- several at once ---------------------------------------------------------------------------
 
-    def _alternatives(self, said: list[tuple[int, Claim]]) -> Iterator[tuple[int, Claim]]:
-        """Join what "or" joins: "pink or red granules" are one of the two."""
-        held: tuple[int, Claim] | None = None
-        for at, claim in said:
-            if held is not None:
-                before, first = held
-                joined = any(
-                    self.kind(i) == "and" and self.sentence.word(i) in ("or", "/") for i in range(before + 1, at)
-                ) and not any(self.kind(i) in ("be", "have", "with", "break") for i in range(before + 1, at))
-                alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
-                if joined and alike and first.kind == claim.kind == "said":
-                    span = (first.span[0], claim.span[1])
-                    held = (
-                        at,
-                        replace(
-                            claim,
-                            values=first.values | claim.values,
-                            span=span,
-                            words=f"{first.words} or {claim.words}",
-                        ),
-                    )
-                    continue
-                yield held
-            held = at, claim
-        if held is not None:
-            yield held
-
     def _comparisons(self) -> tuple[set[int], list[tuple[int, Claim]]]:
         """Read "than": one value against another, or this cell against something that no record holds."""
         skipped: set[int] = set()
@@ -258,10 +274,16 @@ class Reader:
             if kind != "than":
                 continue
             left = next((i for i in range(at - 1, -1, -1) if self.kind(i) in ("value", "alone")), None)
-            if left is not None and self.kind(at + 1) in ("value", "alone") and not self.noun(at + 2):
-                self.turned.add(left if self.kind(left - 1) == "less" else at + 1)
+            right = at + 1
+            while self.kind(right) in ("with", "determiner"):  # "more towards blue than towards purple"
+                right += 1
+            if left is not None and self.kind(right) in ("value", "alone") and not self.noun(right + 1):
+                self.turned.add(left if self.kind(left - 1) == "less" else right)
                 continue
-            end = next((i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and")), len(self.terms))
+            ends = (
+                i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and") or self.terms[i].text == ":"
+            )
+            end = next(ends, len(self.terms))
             skipped |= set(range(at if left is None else left, end))
             said.append((at, self._claim(at, FOREIGN, "foreign")))
         return skipped, said

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from hemadata.errors import EXIT_FINDINGS, HemaError
@@ -19,13 +19,14 @@ from hemasynth.options import (
     MODEL,
     REVISION,
     SEED,
+    SHARD,
     SLOTS,
     read_options,
     read_shard,
 )
 
 if TYPE_CHECKING:
-    from hemasynth.run import Progress
+    from hemasynth.ladder import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -55,6 +56,8 @@ Examples:
     hemasynth mlm --model BioMistral-7B --base-url http://127.0.0.1:8000/v1 --t5 models/t5-base
 
     hemasynth mlm --engine template --sentences 100 --subset L_40X_C2 --json
+
+    hemasynth mlm --labels LeukemiaAttri_Dataset --engine vllm --shard 1/4      (one process per GPU: docs/serving.md)
 """
 CHECK_EXAMPLES = """
 Examples:
@@ -89,49 +92,52 @@ def vqa(
     engine_args: ENGINE_ARGS = None,
     seed: SEED = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many cells.")] = None,
-    shard: Annotated[str, typer.Option(help="K/N: write only the k-th of n parts, beside the others.")] = "1/1",
+    shard: SHARD = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
     """Write question-answer pairs for every cell of wbcatt, and build them into the corpus as wbcatt-vqa.
 
     With --labels no corpus is needed and nothing is built; hemadata builds the tree that is written.
     """
+    from hemasynth.building import build, target
     from hemasynth.engines.choose import choose
-    from hemasynth.vqa import build, write
+    from hemasynth.vqa import PICTURES, SLUG, write
 
-    part = read_shard(shard)
+    part, folder = read_shard(shard), target(out, raw)
     chosen = choose(
         engine, model, base_url, revision=revision, journal=journal, slots=slots, options=read_options(engine_args)
     )
+    _announce(folder / SLUG)
     with _bar() as progress:
-        outcome, folder = write(chosen, corpus, out or raw, seed, limit, progress, labels, part)
-    built = build(corpus, out or raw, raw) if labels is None and part[1] == 1 else None
+        outcome, tree = write(chosen, corpus, folder, seed, limit, progress, labels, part)
+    built = build(SLUG, corpus, folder, raw, PICTURES) if labels is None and part[1] == 1 else None
     counts = outcome.run["counts"]
     if as_json:
         totals = {name: counts[name] for name in ("cells", "pairs", "refused")}
-        typer.echo(json.dumps({**totals, "engine": chosen.name, "out": str(folder), "build": built}))
+        typer.echo(json.dumps({**totals, "engine": chosen.name, "out": str(tree), "build": built}))
         return
     typer.echo(f"{counts['cells']:,} cells  {counts['pairs']:,} pairs  {outcome.refused:,} refused  by {chosen.name}")
     for what in ("question_type", "origin", "refusals"):
         if counts[what]:
             typer.echo(f"  {what.replace('_', ' ')}: " + ", ".join(f"{name} {n:,}" for name, n in counts[what].items()))
-    if built is not None:
-        images = ", ".join(f"{name} {source['images']:,} images" for name, source in built["sources"].items())
-        typer.echo(f"Pairs in {folder}, built into {corpus}: {images}")
-    elif part[1] > 1:
-        typer.echo(f"Part {shard} is done. When all are, call it once more without --shard.")
-    else:
-        typer.echo(f"Pairs in {folder}. Into a corpus: hemadata build --source wbcatt-vqa --raw {out or raw}")
+    _tell_end(built, "Pairs", tree, corpus, part, SLUG, folder)
 
 
 @app.command(epilog=MLM_EXAMPLES)
 def mlm(
-    corpus: Annotated[Path, typer.Option(help="Corpus with leukemiaattri.")] = Path("corpus"),
-    raw: Annotated[Path, typer.Option(help="Raw folder that gets leukemiaattri-mlm/.")] = Path("raw"),
+    corpus: Annotated[Path, typer.Option(help="Corpus with leukemiaattri; the sentences are built into it.")] = Path(
+        "corpus"
+    ),
+    labels: Annotated[Path | None, typer.Option(help="LeukemiaAttri's json_labels, in place of a corpus.")] = None,
+    raw: Annotated[Path, typer.Option(help="Folder of raw data, with the pictures of leukemiaattri.")] = Path("raw"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that gets leukemiaattri-mlm/; default: that of --raw.")
+    ] = None,
     engine: ENGINE = "auto",
     model: MODEL = "BioMistral-7B",
     revision: REVISION = None,
     base_url: BASE_URL = None,
+    journal: JOURNAL = None,
     slots: SLOTS = 64,
     engine_args: ENGINE_ARGS = None,
     seed: SEED = 0,
@@ -140,24 +146,30 @@ def mlm(
     t5: Annotated[
         Path | None, typer.Option(help="Folder of the reader's T5 tokenizer; without it length is bounded.")
     ] = None,
+    shard: SHARD = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
-    """Write masked sentences on fields of leukemiaattri, as the raw tree leukemiaattri-mlm."""
-    from hemasynth.engines.choose import choose
-    from hemasynth.mlm.command import write
-    from hemasynth.mlm.template import MlmTemplates
+    """Write masked sentences on fields of leukemiaattri, and build them into the corpus as leukemiaattri-mlm.
 
+    With --labels no corpus is needed and nothing is built; hemadata builds the tree that is written.
+    """
+    from hemasynth.building import build, target
+    from hemasynth.engines.choose import choose
+    from hemasynth.mlm.command import SLUG, write
+    from hemasynth.mlm.fields import SOURCE
+
+    part, folder = read_shard(shard), target(out, raw)
     options = read_options(engine_args)
-    chosen = (
-        MlmTemplates()
-        if engine == "template"
-        else choose(engine, model, base_url, revision=revision, slots=slots, options=options)
+    chosen = choose(
+        engine, model, base_url, revision=revision, journal=journal, slots=slots, options=options, task="mlm"
     )
+    _announce(folder / SLUG)
     with _bar() as progress:
-        outcome, folder = write(chosen, corpus, raw, seed, sentences, subset, t5, progress)
+        outcome, tree = write(chosen, corpus, folder, seed, sentences, subset, t5, progress, labels, part)
+    built = build(SLUG, corpus, folder, raw, SOURCE) if labels is None and part[1] == 1 else None
     counts = outcome.run["counts"]
     if as_json:
-        typer.echo(json.dumps({**counts, "engine": chosen.name, "out": str(folder)}))
+        typer.echo(json.dumps({**counts, "engine": chosen.name, "out": str(tree), "build": built}))
         return
     typer.echo(f"{counts['fields']:,} fields  {counts['sentences']:,} sentences  {counts['refused']:,} refused")
     for what in ("split", "style", "origin", "refusals"):
@@ -165,7 +177,7 @@ def mlm(
             typer.echo(f"  {what}: " + ", ".join(f"{name} {n:,}" for name, n in counts[what].items()))
     for name, found in counts["blind_fill"].items():
         typer.echo(f"  filled blind, {name}: {found['filled_blind']:.1%} of {found['blanks']:,}")
-    typer.echo(f"Sentences in {folder}. Into a corpus: hemadata build --source leukemiaattri-mlm --raw {raw}")
+    _tell_end(built, "Sentences", tree, corpus, part, SLUG, folder)
 
 
 @app.command(epilog=CHECK_EXAMPLES)
@@ -203,6 +215,23 @@ def check(
 
 
 register(app)
+
+
+def _announce(folder: Path) -> None:
+    """Tell where files appear, before they do; not on standard output, which may be read by a program."""
+    typer.echo(f"Writing into {folder}", err=True)
+
+
+def _tell_end(
+    built: dict[str, Any] | None, what: str, tree: Path, corpus: Path, part: tuple[int, int], slug: str, folder: Path
+) -> None:
+    if built is not None:
+        images = ", ".join(f"{name} {source['images']:,} images" for name, source in built["sources"].items())
+        typer.echo(f"{what} in {tree}, built into {corpus}: {images}")
+    elif part[1] > 1:
+        typer.echo(f"Part {part[0]}/{part[1]} is done. When all are, call it once more without --shard.")
+    else:
+        typer.echo(f"{what} in {tree}. Into a corpus: hemadata build --source {slug} --raw {folder}")
 
 
 @contextmanager

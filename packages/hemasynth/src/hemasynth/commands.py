@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 CORPUS = Annotated[Path, typer.Option(help="Corpus with wbcatt.")]
 LABELS = Annotated[Path | None, typer.Option(help="WBCAtt's label tables, in place of a corpus.")]
-RAW = Annotated[Path, typer.Option(help="Folder of raw data, with wbcatt-vqa/.")]
-SET = Annotated[str, typer.Option("--set", help="The set that was written.")]
+RAW = Annotated[Path, typer.Option(help="Folder into which the set was written, with wbcatt-vqa/.")]
+SET = Annotated[str, typer.Option("--set", help="The set that was written: wbcatt-vqa or leukemiaattri-mlm.")]
 JSON = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 PLAN_EXAMPLES = """
@@ -38,6 +38,8 @@ Examples:
 
     hemasynth report                                  (writes raw/wbcatt-vqa/report.html)
 
+    hemasynth report --set leukemiaattri-mlm
+
     hemasynth report --pictures raw/acevedo           (with the pictures of the review sample)
 
     hemasynth report --verdicts review.csv            (what reviewers accepted, with its interval)
@@ -48,6 +50,8 @@ Examples:
     hemasynth export --format authors --out export
 
     hemasynth export --format jsonl --out export
+
+    hemasynth export --set leukemiaattri-mlm --format authors --out export
 """
 DOCTOR_EXAMPLES = """
 Examples:
@@ -136,13 +140,13 @@ def preview(
 
 def _first_attempts(run: "Run", cells: list[Any], number: int) -> list[dict[str, Any]]:
     from hemasynth import plan as planning
-    from hemasynth.run import LADDER
+    from hemasynth.ladder import LADDER
 
     items = planning.plan(cells, run.checker.lexicon, run.seed)
     step = max(len(items) // number, 1)
     run.engine.start()
-    requests = [run._request(item, 0, LADDER[0], ()) for item in items[::step][:number]]
-    entries = [dict(run._entry(reply, "")) for reply in run.engine.generate(requests)]
+    requests = [run.request(item, 0, LADDER[0], ()) for item in items[::step][:number]]
+    entries = [dict(run.entry(reply, "")) for reply in run.engine.generate(requests)]
     return sorted(entries, key=lambda entry: str(entry["id"]))
 
 
@@ -169,12 +173,13 @@ def report(
         typer.echo(json.dumps(told))
         return
     counts = told["counts"]
-    typer.echo(f"{counts['pairs']:,} of {counts['planned']:,} planned pairs, {counts['refused']:,} refused")
+    what = "sentences" if told["run"].get("task") == "mlm" else "pairs"
+    typer.echo(f"{counts['pairs']:,} of {counts['planned']:,} planned {what}, {counts['refused']:,} refused")
     if told["review"]:
         review = told["review"]
         low, high = review["interval"]
         typer.echo(
-            f"{review['accepted']} of {review['judged']} judged pairs accepted: {review['rate']:.1%}, "
+            f"{review['accepted']} of {review['judged']} judged {what} accepted: {review['rate']:.1%}, "
             f"95 % interval {low:.1%} to {high:.1%} (Wilson); {review['unclear']} unclear, {review['open']} not judged"
         )
     typer.echo(f"Report in {page}")
@@ -188,19 +193,19 @@ def export(
     as_json: JSON = False,
 ) -> None:
     """Write a set in a form that others read: the authors' JSON, Parquet or JSON lines."""
-    from hemadata.formats import pairs
-
     from hemasynth.export import FORMATS
     from hemasynth.export import export as write
+    from hemasynth.sets import read
 
     if form not in FORMATS:
         raise UsageError(f'No format is called "{form}". There are {", ".join(FORMATS)}.')
-    run, rows = pairs.read(raw / slug / "hemasynth")
+    run, rows = read(raw / slug)
     files = write(rows, run, form, out)
+    what = "sentences" if run.get("task") == "mlm" else "pairs"
     if as_json:
-        typer.echo(json.dumps({"pairs": len(rows), "format": form, "files": [str(file) for file in files]}))
+        typer.echo(json.dumps({what: len(rows), "format": form, "files": [str(file) for file in files]}))
         return
-    typer.echo(f"{len(rows):,} pairs in {', '.join(str(file) for file in files)}")
+    typer.echo(f"{len(rows):,} {what} in {', '.join(str(file) for file in files)}")
 
 
 def doctor(

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hemasynth.claims import Claim, focus, read
+from hemasynth import replies
+from hemasynth.claims import Claim, read
 from hemasynth.lexicon import Lexicon, Statement, Values, load
 
 VERDICTS = ("supported", "generic", "undecided", "unsupported", "contradicted")  # from best to worst
@@ -15,22 +16,6 @@ GATES = (
 )  # fmt: skip
 
 MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
-_YES_NO = re.compile(
-    r"\s*(?P<yes>yes|yeah|indeed|correct|certainly|that is (?:right|correct|true)|right|true|absolutely)"
-    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))"
-    r"|\s*(?:no|nope|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means"
-    r"|definitely not)"
-    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))",
-    re.IGNORECASE,
-)
-_ASKS = re.compile(
-    r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
-    re.IGNORECASE,
-)
-_NEGATIVE_ASK = re.compile(
-    r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE
-)
-_LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -111,20 +96,22 @@ class Checker:
             asked: the attribute that the answer must state ("label" for the cell type); None when it is free.
             uses: (name, value) that the pair says it states.
         """
-        lead, main = _split(question)
+        lead, main = replies.split(question)
         said_before = self._judged(record, question[:lead], "question")
-        premise = self._judged(record, _positive(main), "question", shift=lead)
-        closed = _ASKS.search(main) is not None
-        verb = _YES_NO.match(answer)
-        topic = focus(question, self.lexicon)
+        premise = self._judged(record, replies.positive(main), "question", shift=lead)
+        closed = replies.closed(main)
+        reply = replies.reply(answer, verb_alone=closed)
+        topic = replies.focus(question, self.lexicon)
         context = self._anchor(asked) or (topic[0] if topic else "cell")
-        start = verb.end() if verb else 0
-        states = self._judged(record, answer[start:], "answer", context, shift=start)
+        asked_for = [one.claim for one in premise]
+        start = reply.end if reply else 0
+        rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
+        states = self._judged(record, rest, "answer", context, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
             states = [replace(one, verdict="generic") if one.verdict != "undecided" else one for one in states]
         wrong = False
-        if verb is not None:
-            replied = _replied(premise, yes=verb["yes"] is not None)
+        if reply is not None:
+            replied = _replied(premise, reply)
             wrong = not closed or not replied
             states = [*replied, *states]
             presupposed = said_before
@@ -149,9 +136,17 @@ class Checker:
 
     # -- claims against the record -----------------------------------------------------------------
 
-    def _judged(self, record: Record, text: str, part: str, context: str = "", shift: int = 0) -> list[Judged]:
+    def _judged(
+        self,
+        record: Record,
+        text: str,
+        part: str,
+        context: str = "",
+        asked: Sequence[Claim] = (),
+        shift: int = 0,
+    ) -> list[Judged]:
         found = []
-        for claim in read(text, context, self.lexicon):
+        for claim in replies.answers_only(read(text, context, self.lexicon), asked):
             if part == "question" and claim.force == "generic":
                 claim = replace(claim, force="fact")  # "which type is most likely?": the question hedges, not the claim
             if shift:
@@ -206,30 +201,19 @@ class Checker:
         return wanted.isdisjoint(topic)
 
 
-def _split(question: str) -> tuple[int, str]:
-    """Split a question into the length of what is said before, and its last sentence."""
-    match = _LAST_SENTENCE.match(question.rstrip())
-    lead = match.end() if match else 0
-    return lead, question[lead:]
-
-
-def _positive(question: str) -> str:
-    """Blank the "n't" of "Isn't the cell round?": "yes" means that it is."""
-    return _NEGATIVE_ASK.sub(lambda match: match[1] + " " * len(match[2]), question)
-
-
-def _replied(premise: Sequence[Judged], *, yes: bool) -> list[Judged]:
+def _replied(premise: Sequence[Judged], reply: replies.Reply) -> list[Judged]:
     """Turn a premise and "yes" or "no" into what the answer claims; "no" denies the conjunction, not each part."""
-    if yes:
+    if reply.yes:
         return list(premise)
     false = [one for one in premise if one.verdict == "contradicted"]
-    if false:
+    if false and not reply.each:
         return [_denied(one, "supported") for one in false if one.claim.kind != "implied"] or list(false[:1])
-    return [_denied(one, "contradicted" if one.verdict == "supported" else one.verdict) for one in premise]
+    flipped = {"supported": "contradicted", "contradicted": "supported"}
+    return [_denied(one, flipped.get(one.verdict, one.verdict)) for one in premise]
 
 
 def _denied(judged: Judged, verdict: str) -> Judged:
-    return Judged(replace(judged.claim, polarity=not judged.claim.polarity), verdict, judged.part)
+    return Judged(replies.turned(judged.claim), verdict, judged.part)
 
 
 def _form(question: str, answer: str) -> Iterable[str]:

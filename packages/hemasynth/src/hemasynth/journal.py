@@ -42,7 +42,7 @@ class Journal:
             raise JournalError(f"Another hemasynth is writing {self.path}. Wait for it, or end it first.") from error
         except OSError as error:
             raise JournalError(
-                f"{self.path.parent} cannot be written ({error.strerror}). Give another --raw."
+                f"{self.path.parent} cannot be written ({error.strerror}). Name another folder with --out."
             ) from error
         try:
             self.entries, good = read(self.path)

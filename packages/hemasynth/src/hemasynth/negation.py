@@ -43,8 +43,12 @@ def denied(sentence: "Sentence") -> list[bool]:
         elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
             continue
+        elif kind == "not_predicate" and sentence.word(at - 1) == "but" and "not_phrase" in sentence.kinds[:at]:
+            continue  # "lacks granules but not vacuoles"
         elif kind == "not_predicate":
             end = _predicate_end(sentence, at + 1)
+        elif kind == "not_clause" and "not_predicate" in sentence.kinds[max(at - 2, 0) : at]:
+            continue  # "it would not be wrong to call"
         elif kind in ("not_clause", "not_before"):
             end = next((i for i in range(at, len(cover)) if sentence.kinds[i] == "break"), len(cover))
         else:
@@ -103,6 +107,8 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
             break
         if content and kind in ("not_predicate", "not_phrase"):
             break  # without content between them, two negators undo each other
+        if kind == "with" and not content and sentence.kind(i - 1) == "present":
+            break  # "vacuoles are not seen in the large cell"
         content = content or kind in _CONTENT
         i += 1
     return i

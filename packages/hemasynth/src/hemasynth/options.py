@@ -16,6 +16,7 @@ BASE_URL = Annotated[str | None, typer.Option(help="An OpenAI-compatible server,
 JOURNAL = Annotated[Path | None, typer.Option(help="Journal of an earlier run, for --engine replay.")]
 SLOTS = Annotated[int, typer.Option(min=1, help="Requests in flight at a time at a server.")]
 ENGINE_ARGS = Annotated[str | None, typer.Option(help="JSON of further arguments of vllm.LLM, for --engine vllm.")]
+SHARD = Annotated[str, typer.Option(help="K/N: write only the k-th of n parts, beside the others.")]
 SEED = Annotated[int, typer.Option(help="Of the plan and of every request.")]
 
 

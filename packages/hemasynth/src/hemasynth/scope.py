@@ -24,7 +24,11 @@ def forces(sentence: "Sentence") -> list[str]:
                 force[start:end] = [meant] * (end - start)
     for at in range(len(force)):
         if force[at] == FACT and _in_general(sentence, at):
-            end = next((stop for start, stop in _segments(sentence) if start <= at < stop), len(force))
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            if (
+                sentence.kinds[start] == "break" and sentence.word(start) != "but"
+            ):  # "while monocytes have ..., this one"
+                end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
             force[at:end] = [HABIT] * (end - at)
     for at, kind in enumerate(sentence.kinds):
         if kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
@@ -60,14 +64,29 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
             and sentence.word(i + 1) in _RESUMES
             and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
         )
+        or (kind == "and" and _trails_off(sentence, i + 1))
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
 
+def _trails_off(sentence: "Sentence", at: int) -> bool:
+    """Tell whether a doubt begins behind a fact: "..., suggesting a neutrophil", "..., which suggests that ..."."""
+    doubt = at + (sentence.kind(at) == "relative")
+    return sentence.kind(doubt) == "hedge" and (doubt > at or sentence.word(doubt).endswith(("ing", "ive of")))
+
+
 def _was_able(sentence: "Sentence", at: int) -> bool:
-    """Tell "granules could be seen" from "it could be a monocyte"."""
-    after = (sentence.kind(at + 1), sentence.kind(at + 2), sentence.kind(at + 3))
-    return sentence.word(at) == "could" and ("present" in after or after[0] == "not_predicate")
+    """Tell "granules could be seen" and "it may be described as round" from "it could be a monocyte"."""
+    word, after = sentence.word(at), [sentence.kind(i) for i in range(at + 1, at + 5)]
+    if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
+        return True
+    if word in ("would", "could", "should") and after[0] == "end":
+        return True  # "no, bilobed would": the verb is that of the question
+    if word == "would" and "not_clause" in after:
+        return True  # "it would not be wrong to call"
+    if sentence.kind(at - 1) == "not_predicate" and word == "suspected":
+        return True
+    return word == "could" and ("present" in after[:3] or after[0] == "not_predicate")
 
 
 def _until(sentence: "Sentence", at: int, kinds: tuple[str, ...]) -> int:
@@ -101,7 +120,8 @@ def _in_general(sentence: "Sentence", at: int) -> bool:
     while sentence.kind(before) == "other" and sentence.word(before) in sentence.lexicon.habitual:
         before -= 1
     start, end = next((start, end) for start, end in _segments(sentence) if start <= at < end)
-    if sentence.terms[at].plural and not _POINTS.isdisjoint(sentence.word(i) for i in range(start, end)):
+    comma = next((i for i in range(at, end) if sentence.word(i) == ","), end)  # "while monocytes have ..., this one"
+    if sentence.terms[at].plural and not _POINTS.isdisjoint(sentence.word(i) for i in range(start, comma)):
         return False  # "neutrophils in this picture"
     if sentence.terms[at].plural:
         if sentence.word(0) in _ASKING and sentence.kind(before) != "determiner":

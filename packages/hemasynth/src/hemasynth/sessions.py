@@ -11,6 +11,8 @@ from typing import Any
 
 from hemasynth.engines.base import Reply
 
+NAME = "sessions.jsonl"
+
 
 @dataclass
 class Session:

@@ -52,7 +52,10 @@ class Sentence:
     def nouns_of(self, at: int) -> list[int]:
         """Return the positions of the nouns that the value at a position may belong to, the likeliest first."""
         if self.noun(at + 1):
-            return [self._head(at + 1)]
+            head = self._head(at + 1)
+            return [head, *range(head - 1, at, -1)]  # "a high N/C ratio cell"
+        if (paired := self._respectively(at)) is not None:
+            return [paired]
         first = self._chain_start(at)
         verb = self._verb_before(first)
         if (
@@ -74,6 +77,20 @@ class Sentence:
         if behind:
             return behind
         return [] if copula and first > 1 else self.later(at)
+
+    def _respectively(self, at: int) -> int | None:
+        """Pair nouns and values in their order: "cell and nucleus are round and indented, respectively"."""
+        if not self._in_order():
+            return None
+        verb = next((i for i in range(at - 1, -1, -1) if self.kinds[i] in _VERBS), None)
+        if verb is None:
+            return None
+        nouns = [i for i in range(verb) if self.noun(i) and not self.noun(i + 1)]
+        values = [i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone")]
+        return nouns[values.index(at)] if len(nouns) == len(values) and at in values else None
+
+    def _in_order(self) -> bool:
+        return any(self.word(i) == "respectively" for i in range(len(self.terms)))
 
     def later(self, at: int) -> list[int]:
         """Return the position of the first noun after a value, for want of a better one."""
@@ -170,18 +187,35 @@ class Sentence:
         before = verb - 1
         while self.kind(before) in _QUALIFIERS:
             before -= 1
+        if self.word(verb - 1) == "they":
+            plural = [i for i in range(before) if self.noun(i) and self.terms[i].plural]
+            if plural:
+                return plural[-1:]
+        if self.word(before) == "," and (owner := self._before_clause(before)) is not None:
+            return [owner]
         if self.kind(before) in ("and", "break", *_VERBS):  # "..., and is small": the subject of the verb before
             earlier = next((i for i in range(before, -1, -1) if self.kinds[i] in _VERBS), None)
-            if earlier is not None:
-                return self._subject_of(earlier)
+            if earlier is not None and (owner_ := self._subject_of(earlier)):
+                return owner_
             first = self._first_noun()
             return [] if first is None else [first]
         nearest = self._noun_before(verb)
         if nearest is None:
             return []
+        while self.kind(before) in ("property", "size"):  # "granules whose colour is pink"
+            before -= 1
         if self.kind(before) == "relative":  # "granules in the cytoplasm that are pink"
             return [nearest, self._climb(nearest)]
         return [self._climb(nearest)]
+
+    def _before_clause(self, comma: int) -> int | None:
+        """Return the noun that a relative clause between commas: "the nucleus, whose chromatin is loose, has ..."."""
+        opens = next((i for i in range(comma - 1, 0, -1) if self.kinds[i] == "relative"), None)
+        if opens is not None and self.kind(opens - 1) == "with":
+            opens -= 1  # "the cytoplasm, in which vacuoles are seen, is ..."
+        if opens is None or self.word(opens - 1) != "," or "," in [self.word(i) for i in range(opens, comma)]:
+            return None
+        return self._noun_before(opens - 1)
 
     def _noun_before(self, at: int) -> int | None:
         return next((i for i in range(at - 1, -1, -1) if self.noun(i)), None)
@@ -197,16 +231,26 @@ class Sentence:
             if self.noun(i) and self.kind(i + 1) == "and":
                 return noun
             i -= 1
-        if self.kind(i) in ("with", "have") and self.noun(i - 1):
-            return self._climb(i - 1)
+        if self.kind(i) in ("with", "have"):
+            i -= 1
+            while "and" not in self.kinds[i:noun] and self.kind(i) in (
+                "other",
+                "relative",
+                "be",
+            ):  # "granules that lie in the cytoplasm"
+                i -= 1
+            if self.noun(i):
+                return self._climb(i)
         return noun
 
     def partner(self, noun: int) -> str:
         """Return the first of two nouns that share a predicate: "the cell and its nucleus are round"."""
         i = noun - 1
+        if self._in_order() or self.kind(noun + 1) != "be":
+            return ""
         while self.kind(i) in ("determiner", "other", "anchor"):
             i -= 1
-        if self.kind(i) != "and" or any(kind in _VERBS for kind in self.kinds[:i]) or self.kind(noun + 1) != "be":
+        if self.word(i) not in ("and", "nor") or any(kind in _VERBS for kind in self.kinds[:i]):
             return ""
         return self.noun(i - 1)
 
@@ -215,7 +259,7 @@ class Sentence:
         negated = False
         while self.kind(at + 1) in ("value", "alone"):
             at += 1  # "dense clumps are absent"
-        for i in range(at + 1, len(self.terms)):
+        for i in range(self._phrase_after(self._last_of(at)), len(self.terms)):
             kind = self.kinds[i]
             if kind == "absent":
                 return not negated
@@ -228,3 +272,19 @@ class Sentence:
             elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
                 return False
         return False
+
+    def _phrase_after(self, at: int) -> int:
+        """Return where the verb of "segmentation of the nucleus is absent" stands, or what follows the noun."""
+        i = at + 1
+        if self.word(i) not in ("of", "in", "within", "inside"):
+            return i
+        while self.kind(i) in ("with", "determiner", "value", "anchor", "other"):
+            i += 1
+        return i if self.kind(i) == "be" and self.noun(i - 1) else at + 1
+
+    def _last_of(self, at: int) -> int:
+        """Return the last noun of "granules and vacuoles", which share what follows them."""
+        i = at + 1
+        while self.word(i) in ("and", "or") or (i > at + 1 and self.kind(i) in ("determiner", "value")):
+            i += 1
+        return i if i > at + 1 and self.noun(i) in self.lexicon.exists else at

@@ -1,7 +1,6 @@
 """`hemasynth vqa`: from `wbcatt` in a corpus, or its label tables, to the raw tree `wbcatt-vqa` and into the corpus."""
 
 from pathlib import Path
-from typing import Any
 
 import hemadata
 from hemadata.errors import InputMissingError
@@ -10,11 +9,11 @@ from hemasynth import records, sessions
 from hemasynth.engines.base import Engine
 from hemasynth.journal import Journal, shard_path
 from hemasynth.labels import read_labels
+from hemasynth.ladder import Progress, journal_path
 from hemasynth.plan import Cell, cells
-from hemasynth.run import Outcome, Progress, Run, journal_path
+from hemasynth.run import Outcome, Run
 
 SOURCE, SLUG, PICTURES = "wbcatt", "wbcatt-vqa", "acevedo"
-SESSIONS = "sessions.jsonl"
 
 
 def read_cells(corpus: Path, labels: Path | None = None) -> list[Cell]:
@@ -82,36 +81,8 @@ def write(
             outcome = run.write(found, journal, limit, progress, shard)
         finally:
             if run.session.replies:
-                sessions.append(common.with_name(SESSIONS), run.session)
+                sessions.append(common.with_name(sessions.NAME), run.session)
         folder = raw / SLUG / "hemasynth"
         if shard[1] == 1:
             pairs.write(folder, outcome.run, outcome.pairs)
     return outcome, folder
-
-
-def build(corpus: Path, raw: Path, pictures: Path) -> dict[str, Any]:
-    """Have hemadata build the pairs into the corpus.
-
-    Args:
-        corpus: gets `wbcatt-vqa`.
-        raw: raw folder into which the pairs were written.
-        pictures: raw folder that holds `acevedo`.
-
-    Returns:
-        What `hemadata build --json` prints.
-
-    Raises:
-        HemaError: the source could not be built.
-    """
-    from hemadata.build import build as build_sources
-
-    built = build_sources([SLUG], [raw, pictures], corpus)
-    for each in built:
-        if isinstance(each.error, InputMissingError):
-            raise InputMissingError(
-                f"The pairs are written to {raw / SLUG}; to build them into {corpus}, the pictures are needed too:\n"
-                f"name the folder that holds {PICTURES}/ with --raw   (hemadata sources show {PICTURES})"
-            ) from each.error
-        if each.error is not None:
-            raise each.error
-    return {"sources": {each.source: each.as_dict() for each in built}}

@@ -24,6 +24,7 @@ def choose(
     journal: Path | None = None,
     slots: int = 64,
     options: dict[str, Any] | None = None,
+    task: str = "vqa",
 ) -> Engine:
     """Return the engine that the options name.
 
@@ -36,6 +37,7 @@ def choose(
         journal: what "replay" reads.
         slots: requests in flight at a time at a server.
         options: further arguments of `vllm.LLM`.
+        task: "vqa" or "mlm"; each has templates of its own.
 
     Raises:
         EngineMissingError: nothing here can run the model; the message says how to get it.
@@ -45,6 +47,10 @@ def choose(
         raise UsageError(f'No engine is called "{engine}". There are {", ".join(ENGINES)}.')
     if base_url is not None and engine not in ("auto", "endpoint"):
         raise UsageError(f"--base-url goes with --engine endpoint, not with {engine}.")
+    if engine == "template" and task == "mlm":
+        from hemasynth.mlm.template import MlmTemplates
+
+        return MlmTemplates()
     if engine == "template":
         from hemasynth.engines.template import TemplateEngine
 
@@ -75,7 +81,7 @@ def choose(
     raise EngineMissingError(
         f"{model} needs a model server: no --base-url is given, and {here}.\n"
         f"On a machine with a GPU: pip install vllm && vllm serve {found.where}   then give "
-        "--base-url http://HOST:8000/v1; or try without a model: hemasynth vqa --engine template"
+        "--base-url http://HOST:8000/v1; or try without a model: hemasynth {task} --engine template"
     )
 
 

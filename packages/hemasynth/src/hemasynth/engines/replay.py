@@ -55,5 +55,7 @@ class ReplayEngine:
 
 def _text(row: Entry) -> str:
     """Return an accepted row as the reply it was made from."""
+    if "text" in row:
+        return json.dumps({"cell_types": [], "sentence": row["text"]})
     uses = [{"attribute": use["name"], "value": use["value"]} for use in row["uses"]]
     return json.dumps({"uses": uses, "question": row["question"], "answer": row["answer"]})

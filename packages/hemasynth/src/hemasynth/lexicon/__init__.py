@@ -1,8 +1,10 @@
 """The lexicon of a source: which words state which attribute value, and the few words of grammar around them."""
 
 import hashlib
+import itertools
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -161,7 +163,7 @@ def _source_entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
         yield from _words(words, anchor, NOTHING)
     yield from _words(table.get("soft", {}).get("words", []), IGNORED, FOREIGN)
     for name, words in table["anchors"].items():
-        yield from ((word, Entry("anchor", name)) for word in words)
+        yield from ((word, Entry("anchor", name)) for word in spelt_out(words))
     labels = [(words, [name]) for name, words in table["labels"].items()]
     labels += [(each["words"], each["values"]) for each in table.get("labels_partial", [])]
     labels += [([word], [word]) for word in table["labels_other"]["words"]]
@@ -172,15 +174,23 @@ def _source_entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
 
 
 def _words(words: list[str], anchor: str, statement: Statement) -> Iterator[tuple[str, Entry]]:
-    for word in words:
+    for word in spelt_out(words):
         yield word, Entry("value" if anchor else "alone", readings={anchor: statement})
+
+
+def spelt_out(words: Iterable[str]) -> Iterator[str]:
+    """Yield each phrase with every choice of "{a|b|}" made: "{the|its|} cell" is three phrases."""
+    for phrase in words:
+        parts = [part.split("|") if place % 2 else [part] for place, part in enumerate(re.split(r"[{}]", phrase))]
+        for choice in itertools.product(*parts):
+            yield " ".join("".join(choice).split())
 
 
 def _shared_entries(shared: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
     for word in shared["foreign"]["words"]:
         yield word, Entry("foreign")
     for kind, words in shared["grammar"].items():
-        for word in words:
+        for word in spelt_out(words):
             yield word, Entry("other" if kind == "neutral" else kind)
 
 

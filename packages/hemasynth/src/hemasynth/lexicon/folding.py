@@ -163,13 +163,13 @@ class Folding:
 
     def _stems(self, word: str) -> Iterator[str]:
         for ending, instead in (("ies", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ed", ""), ("d", "")):
-            if word.endswith(ending) and len(word) > len(ending) + 2:
+            if word.endswith(ending) and len(word) > len(ending) + (3 if ending == "es" else 2):
                 stem = word[: -len(ending)] + instead
                 yield self.spelling.get(stem, stem)
 
     def _near(self, word: str) -> str | None:
         """Return the one lexicon word that is a slip away, if there is one."""
-        found = set()
+        found = {other for other in self._by_start[word[0]] if other[:-1] == word}  # "larg"
         for other in self._by_start[word[0]]:
             shortest = min(len(word), len(other))
             if shortest < _MIDDLE and (shortest < _SHORT + 1 or sorted(word) != sorted(other)):

@@ -11,6 +11,7 @@ from hemadata.errors import InputMissingError
 
 from hemasynth.faithful import Record
 from hemasynth.lexicon import Lexicon
+from hemasynth.mlm import labels as pages
 
 SOURCE = "leukemiaattri"
 AGREED = 0.7  # share of a type's cells that must have a value for it to be said of the type
@@ -33,17 +34,20 @@ class Field:
     group: str
 
 
-def read_fields(corpus: Path, lexicon: Lexicon, subset: str) -> list[Field]:
-    """Read the annotated fields of a subset from a corpus.
+def read_fields(corpus: Path, lexicon: Lexicon, subset: str, labels: Path | None = None) -> list[Field]:
+    """Read the annotated fields of a subset.
 
     Args:
         corpus: with `leukemiaattri`.
         lexicon: of leukemiaattri; a cell type that it does not have is left out of the facts.
         subset: such as H_100X_C2, the one that the paper used and experts marked by hand.
+        labels: LeukemiaAttri's COCO pages, in place of the corpus.
 
     Raises:
-        InputMissingError: there is no corpus, no `leukemiaattri` in it, or no field of the subset.
+        InputMissingError: there is no corpus, no `leukemiaattri` in it, no page, or no field of the subset.
     """
+    if labels is not None:
+        return _some(fields(pages.rows(labels, lexicon, subset), lexicon, subset), labels, subset)
     how = f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}"
     try:
         opened = hemadata.open(corpus)
@@ -54,10 +58,14 @@ def read_fields(corpus: Path, lexicon: Lexicon, subset: str) -> list[Field]:
             raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
         columns = ["sample_id", "objects", "native_group"]
         rows = opened.rows("detection", source=SOURCE, columns=columns)
-        found = sorted(fields(rows, lexicon, subset), key=lambda field: field.image_id)
-    if not found:
-        raise InputMissingError(f"{corpus} has no field of {subset} with cells. Name another one with --subset.")
-    return found
+        return _some(fields(rows, lexicon, subset), corpus, subset)
+
+
+def _some(found: Iterable[Field], where: Path, subset: str) -> list[Field]:
+    ordered = sorted(found, key=lambda field: field.image_id)
+    if not ordered:
+        raise InputMissingError(f"{where} has no field of {subset} with cells. Name another one with --subset.")
+    return ordered
 
 
 def fields(rows: Iterable[Mapping[str, Any]], lexicon: Lexicon, subset: str) -> Iterator[Field]:

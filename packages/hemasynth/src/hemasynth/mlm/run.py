@@ -1,6 +1,5 @@
-"""One run for masked sentences: ladder, journal and resume as in `hemasynth.run`; its own plan, checks and rows."""
+"""One run for masked sentences: its own plan, checks and rows on the common ladder (`hemasynth.ladder`)."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from hemasynth.claims import Claim
 from hemasynth.engines.base import Engine, Reply, Request
 from hemasynth.faithful import Judged
 from hemasynth.journal import Entry, Journal
+from hemasynth.ladder import LADDER, Attempt, Gates, Progress, climb, counted, hashed, origin, valid
 from hemasynth.lexicon import Lexicon, load
 from hemasynth.mlm import blind, masking, prompt
 from hemasynth.mlm.check import FieldChecker, subject
@@ -22,7 +22,7 @@ from hemasynth.mlm.length import Counter as TokenCounter
 from hemasynth.mlm.length import bound, fits
 from hemasynth.mlm.plan import SENTENCES, Item, plan
 from hemasynth.mlm.template import MlmTemplates, write
-from hemasynth.run import BATCH, LADDER, Attempt, Progress
+from hemasynth.sessions import Session
 
 SHORTEST = 4  # attempts that the templates have: the last writes the shortest sentence
 
@@ -37,11 +37,19 @@ class Draft(BaseModel):
 
 @dataclass
 class MlmOutcome:
-    """What a run wrote: the content of `run.json`, the rows of `texts.parquet`, and every blank with its guess."""
+    """What a run wrote.
+
+    Attributes:
+        run: the content of `run.json`.
+        rows: of `texts.parquet`, sorted by the id of their item.
+        blanks: every blank with its guess.
+        items: the plan, with the key of each item: what report and export look up.
+    """
 
     run: dict[str, Any]
     rows: list[dict[str, Any]] = field(repr=False)
     blanks: list[dict[str, Any]] = field(repr=False)
+    items: list[dict[str, Any]] = field(repr=False, default_factory=list)
 
 
 @dataclass
@@ -61,6 +69,7 @@ class MlmRun:
 
     def __post_init__(self) -> None:
         self.checker = FieldChecker(self.lexicon)
+        self.session = Session(self.engine.name, self.engine.model)
 
     def settings(self) -> dict[str, Any]:
         """Return what two runs must share to write the same sentences."""
@@ -71,6 +80,7 @@ class MlmRun:
             "model": self.engine.model,
             "revision": getattr(self.engine, "revision", None),
             "weights": getattr(self.engine, "weights", None),
+            "constraint": getattr(self.engine, "constraint", None),
             "seed": self.seed,
             "versions": {"hemasynth": version("hemasynth")},
             "lexicon": self.lexicon.digest,
@@ -80,57 +90,34 @@ class MlmRun:
         }
 
     def write(
-        self, fields: Iterable[Field], journal: Journal, sentences: int = SENTENCES, progress: Progress | None = None
+        self,
+        fields: Iterable[Field],
+        journal: Journal,
+        sentences: int = SENTENCES,
+        progress: Progress | None = None,
+        shard: tuple[int, int] = (1, 1),
     ) -> MlmOutcome:
         """Write the sentences of all fields into the journal, and return them from there.
+
+        Args:
+            fields: what is described.
+            journal: open; entries of an earlier run with the same settings are kept and not written again.
+            sentences: how many are wanted.
+            progress: told how many are decided, and of how many.
+            shard: (k, n): only every n-th sentence from the k-th on, for n processes with a journal each.
 
         Raises:
             EngineMissingError, EngineError: the engine fails; the journal keeps what was done.
         """
-        items = plan(fields, self.seed, sentences, self._possible)
-        settings = json.dumps(self.settings(), sort_keys=True)
-        keys = {item.id: _key(settings, item) for item in items}
-        known = [entry for entry in journal.entries if keys.get(entry["id"]) == entry["key"]]
-        decided = {entry["id"] for entry in known if "row" in entry}
-        refused: dict[str, list[list[str]]] = {}
-        for entry in known:
-            if "row" not in entry:
-                refused.setdefault(entry["id"], []).append(entry["gates"])
-        pending = [item for item in items if item.id not in decided]
-        if pending:
-            self.engine.start()
-        for number, attempt in enumerate(LADDER):
-            batch: list[Entry] = []
-            waiting = [item for item in pending if len(refused.get(item.id, [])) == number]
-            requests = (self._request(item, number, attempt, refused.get(item.id, [])) for item in waiting)
-            try:
-                for reply in self.engine.generate(requests):
-                    batch.append(self._entry(reply, keys))
-                    if len(batch) == BATCH:
-                        self._keep(batch, journal, decided, refused)
-                        if progress is not None:
-                            progress(len(decided), len(items))
-            finally:
-                self._keep(batch, journal, decided, refused)
-            pending = [item for item in pending if item.id not in decided]
-        last = [self._last_resort(item, keys[item.id]) for item in pending]
-        self._keep(last, journal, decided, refused)
+        items = plan(fields, self.seed, sentences, self._possible)[shard[0] - 1 :: shard[1]]
+        keys = hashed(((item.id, _facts(item)) for item in items), self.settings())
+        climb(self, items, keys, journal, progress)
         return self._outcome(items, keys, journal)
 
     # -- one sentence ------------------------------------------------------------------------------
 
-    @staticmethod
-    def _keep(batch: list[Entry], journal: Journal, decided: set[str], refused: dict[str, list[list[str]]]) -> None:
-        if batch:
-            journal.append(batch)
-        for entry in batch:
-            if "row" in entry:
-                decided.add(entry["id"])
-            else:
-                refused.setdefault(entry["id"], []).append(entry["gates"])
-        batch.clear()
-
-    def _request(self, item: Item, number: int, attempt: Attempt, refused: Sequence[Sequence[str]]) -> Request:
+    def request(self, item: Item, number: int, attempt: Attempt, refused: Sequence[Gates]) -> Request:
+        """Return the request for a sentence on a rung of the ladder."""
         carried: Any = item  # engines read prompt and schema alone
         if not self.engine.needs_prompt:
             return Request(carried, attempt=number)
@@ -139,16 +126,18 @@ class MlmRun:
         schema = prompt.schema(item, self.lexicon)
         return Request(carried, text, schema, attempt.temperature, attempt.top_p, seed, attempt=number)
 
-    def _entry(self, reply: Reply, keys: dict[str, str]) -> Entry:
+    def entry(self, reply: Reply, key: str) -> Entry:
+        """Judge a reply: an entry with its row, or with the gates that refuse it."""
         item: Any = reply.request.item
         number = reply.request.attempt
-        entry: dict[str, Any] = {"id": item.id, "key": keys[item.id], "attempt": number}
+        entry: dict[str, Any] = {"id": item.id, "key": key, "attempt": number}
         entry |= {"tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out}
         sentence, gates = self._read(item, reply)
         if gates:
             return {**entry, "text": reply.text, "finish_reason": reply.finish_reason, "gates": gates}
-        origin = "template" if self.engine.name == "template" else ("model_repaired" if number else "model")
-        return {**entry, "row": {"text": sentence, "origin": origin, "generated_by": reply.model or self.engine.model}}
+        writer = reply.model or self.engine.model
+        row = {"text": sentence, "origin": origin(self.engine, writer, number), "generated_by": writer}
+        return {**entry, "row": row}
 
     def _read(self, item: Item, reply: Reply) -> tuple[str, list[str]]:
         if reply.finish_reason != "stop":
@@ -176,7 +165,8 @@ class MlmRun:
     def _possible(self, item: Item) -> bool:
         return any(not self._gates(item, write(item, attempt)) for attempt in range(SHORTEST - 1, -1, -1))
 
-    def _last_resort(self, item: Item, key: str) -> Entry:
+    def last_resort(self, item: Item, key: str) -> Entry:
+        """Write from frames what the engine could not, each attempt shorter."""
         entry = {"id": item.id, "key": key, "attempt": len(LADDER)}
         gates: list[str] = []
         for attempt in range(SHORTEST):
@@ -216,7 +206,7 @@ class MlmRun:
     # -- from the journal --------------------------------------------------------------------------
 
     def _outcome(self, items: Sequence[Item], keys: dict[str, str], journal: Journal) -> MlmOutcome:
-        entries = [entry for entry in journal.entries if keys.get(entry["id"]) == entry["key"]]
+        entries = valid(journal.entries, keys)
         written = {entry["id"]: entry["row"] for entry in entries if entry.get("row")}
         used: Counter[tuple[str, str]] = Counter()
         masked: list[tuple[Item, masking.Masked]] = []
@@ -242,25 +232,42 @@ class MlmRun:
             "planned": len(items),
             "sentences": len(rows),
             "refused": len(items) - len(rows),
-            "split": _count(row["split"] for row in rows),
-            "style": _count(item.topic.style for item, _ in masked),
-            "origin": _count(row["origin"] for row in rows),
-            "refusals": _count(gate for entry in entries for gate in entry.get("gates", ())),
+            "split": counted(row["split"] for row in rows),
+            "style": counted(item.topic.style for item, _ in masked),
+            "origin": counted(row["origin"] for row in rows),
+            "refusals": counted(gate for entry in entries for gate in entry.get("gates", ())),
             "blind_fill": blind.rates(model, held_out),
             "hard_blanks": sum(blank["guessable"] < blind.EASY for blank in blanks),
         }
-        return MlmOutcome({**self.settings(), "counts": counts}, rows, blanks)
+        told = [_told(item, keys[item.id]) for item in items]
+        return MlmOutcome({**self.settings(), "counts": counts}, rows, blanks, told)
 
 
-def _key(settings: str, item: Item) -> str:
+def _facts(item: Item) -> str:
+    """Return all that the text of an item depends on."""
     facts = [
         (label, item.field.counts[label], sorted(item.field.records[label].attributes.items()))
         for label, _ in item.topic.uses
     ]
-    return hashlib.sha256(f"{settings}{facts}{item.topic}{item.seed}".encode()).hexdigest()[:16]
+    return f"{facts}{item.topic}{item.seed}"
 
 
-def _row(item: Item, masked: masking.Masked, origin: str) -> dict[str, Any]:
+def _told(item: Item, key: str) -> dict[str, Any]:
+    labels = sorted({label for label, _ in item.topic.uses})
+    return {
+        "id": item.id,
+        "key": key,
+        "image_id": item.field.image_id,
+        "group": item.field.group,
+        "split": item.split,
+        "style": item.topic.style,
+        "uses": [list(use) for use in item.topic.uses],
+        "facts": {label: dict(item.field.records[label].attributes) for label in labels},
+        "counts": dict(item.field.counts),
+    }
+
+
+def _row(item: Item, masked: masking.Masked, written: str) -> dict[str, Any]:
     return {
         "image_id": item.field.image_id,
         "text": masked.text,
@@ -270,11 +277,7 @@ def _row(item: Item, masked: masking.Masked, origin: str) -> dict[str, Any]:
         "span_starts": [span.start for span in masked.spans],
         "span_ends": [span.end for span in masked.spans],
         "attributes": [span.attribute for span in masked.spans],
-        "origin": origin,
+        "origin": written,
         "split": item.split,
         "group": item.field.group,
     }
-
-
-def _count(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items()))

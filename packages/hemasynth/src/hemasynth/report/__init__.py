@@ -1,5 +1,6 @@
 """`hemasynth report`: one page without network about a set, made from what stands in its folder."""
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from hemadata.atomic import write_text
 
 from hemasynth import plan as planning
-from hemasynth import records, sessions
+from hemasynth import records, sessions, sets
 from hemasynth.faithful import Checker
 from hemasynth.journal import read as read_journal
+from hemasynth.ladder import valid
 from hemasynth.lexicon import load
-from hemasynth.report import baselines, diversity, measure, review, sample
+from hemasynth.report import baselines, diversity, measure, review, sample, sentences
 from hemasynth.run import keys
 
 
@@ -33,41 +35,52 @@ def make(
         InputMissingError, FormatError: there is no set, or not what hemasynth writes.
         RecordError: the verdicts do not belong to it.
     """
-    from hemadata.formats import pairs
+    run, rows = sets.read(folder)
+    told, drawn, cards = (_sentences if run.get("task") == "mlm" else _pairs)(folder, run, rows, pictures)
+    judged = review.read(verdicts, {row["question_id"] for row in drawn}) if verdicts is not None else {}
+    settings = {name: value for name, value in run.items() if name != "counts"}
+    told = {"run": settings, **told, "review": review.summary(judged, len(drawn)) if judged else None}
+    page = out or folder / "report.html"
+    write_text(page, _render(folder.name, told, cards, judged))
+    return told, page
 
-    run, rows = pairs.read(folder / "hemasynth")
+
+Made = tuple[dict[str, Any], list[Mapping[str, Any]], list[dict[str, Any]]]
+
+
+def _sentences(folder: Path, run: dict[str, Any], rows: list[dict[str, Any]], pictures: Path | None) -> Made:
+    told, found, items = sentences.measured(folder, run)
+    drawn = sample.draw(found)
+    return told, drawn, sentences.cards(drawn, items, pictures)
+
+
+def _pairs(folder: Path, run: dict[str, Any], rows: list[dict[str, Any]], pictures: Path | None) -> Made:
     own = folder / ".hemasynth"
     checker = Checker(load(run["source"]))
     cells = records.read(own / records.NAME)
-    settings = {name: value for name, value in run.items() if name != "counts"}
     items = planning.plan(cells, checker.lexicon, run["seed"])
-    valid = keys(items, settings)
-    entries = [entry for entry in read_journal(own / "journal.jsonl")[0] if valid.get(entry["id"]) == entry["key"]]
+    settings = {name: value for name, value in run.items() if name != "counts"}
+    entries = valid(read_journal(own / "journal.jsonl")[0], keys(items, settings))
     decided = {entry["id"] for entry in entries}
     items = [item for item in items if item.id in decided]  # a run with --limit leaves the rest
     by_id = {item.id: item for item in items}
     rows = [row for row in rows if row["question_id"] in by_id]
     drawn = sample.draw(rows)
-    judged = review.read(verdicts, {row["question_id"] for row in drawn}) if verdicts is not None else {}
     told: dict[str, Any] = {
-        "run": settings,
         "counts": run["counts"],
         "quotas": measure.quotas(items, rows),
         "acceptance": measure.acceptance(entries),
-        "types": measure.by_type(items, entries),
+        "types": measure.by_type({item.id: item.topic.question_type for item in items}, entries),
         "coverage": measure.coverage(rows, items, checker.lexicon),
         "leaks": measure.leaks(rows, items),
         "diversity": diversity.measure(rows),
         "duplicates": diversity.duplicates(rows),
         "lengths": diversity.lengths(rows),
         "blind": baselines.blind(rows, items),
-        "throughput": measure.throughput(sessions.read(own / "sessions.jsonl")),
-        "review": review.summary(judged, len(drawn)) if judged else None,
+        "fill": {},
+        "throughput": measure.throughput(sessions.read(own / sessions.NAME)),
     }
-    page = out or folder / "report.html"
-    cards = sample.cards(drawn, by_id, checker, pictures)
-    write_text(page, _render(folder.name, told, cards, judged))
-    return told, page
+    return told, drawn, sample.cards(drawn, by_id, checker, pictures)
 
 
 def _render(name: str, told: dict[str, Any], cards: list[dict[str, Any]], judged: dict[str, tuple[str, str]]) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hemasynth.journal import Entry
+from hemasynth.ladder import LADDER
 from hemasynth.lexicon import Lexicon
 from hemasynth.plan import Item
 from hemasynth.quota import side
-from hemasynth.run import LADDER
 
 Row = Mapping[str, Any]
 ORIGINS = ("model", "model_repaired", "template")
@@ -17,8 +17,15 @@ ATTEMPTS = [*(f"attempt {number + 1}" for number in range(len(LADDER))), "templa
 
 def quotas(items: Iterable[Item], rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return planned and written pairs per side and question type."""
-    planned = Counter((side(item.cell.split_upstream), item.topic.question_type) for item in items)
-    written = Counter((side(row["split_upstream"]), row["question_type"]) for row in rows)
+    return against(
+        ((side(item.cell.split_upstream), item.topic.question_type) for item in items),
+        ((side(row["split_upstream"]), row["question_type"]) for row in rows),
+    )
+
+
+def against(plan: Iterable[tuple[str, str]], found: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return, per (side, type), how many were planned and how many are there."""
+    planned, written = Counter(plan), Counter(found)
     return [
         {
             "side": its,
@@ -57,9 +64,8 @@ def acceptance(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def by_type(items: Iterable[Item], entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return, per question type, how many first replies passed and where the pairs come from."""
-    kinds = {item.id: item.topic.question_type for item in items}
+def by_type(kinds: Mapping[str, str], entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return, per type, how many first replies passed and where the texts come from; `kinds` is the type by id."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in entries:
         counts = found[kinds[entry["id"]]]

@@ -39,7 +39,7 @@ def cards(
 ) -> list[dict[str, Any]]:
     """Return what the page shows of each row: texts with marked claims, the record, the picture where there is one."""
     found = []
-    files = _files(pictures) if pictures is not None else {}
+    there = files(pictures) if pictures is not None else {}
     for row in rows:
         item = items[row["question_id"]]
         record = item.cell.record
@@ -59,7 +59,7 @@ def cards(
                 "question": mark(row["question"], spans["question"]),
                 "answer": mark(row["answer"], spans["answer"]),
                 "facts": [{"name": name, "value": value, "used": name in stated} for name, value in facts],
-                "picture": _thumbnail(files[row["image"]]) if row["image"] in files else None,
+                "picture": thumbnail(there[row["image"]]) if row["image"] in there else None,
             }
         )
     return found
@@ -86,11 +86,13 @@ def mark(text: str, claims: Sequence[Judged]) -> Markup:
     return Markup("").join([*parts, escape(text[at:])])
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def files(folder: Path) -> dict[str, Path]:
+    """Return the pictures of a folder, at any depth, by name."""
     return {path.name: path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")}
 
 
-def _thumbnail(path: Path) -> str | None:
+def thumbnail(path: Path) -> str | None:
+    """Return a small picture as a data URL; None where the file cannot be read."""
     from PIL import Image
 
     try:
