@@ -78,7 +78,7 @@ def test_only_the_engines_of_hemasynth_know_torch_and_each_when_it_is_asked() ->
 
 def test_engine_knows_no_source_by_name() -> None:
     slugs = {page.stem for page in (PACKAGES / "hemadata/src/hemadata/sources").glob("*.toml")}
-    for folder in ("build", "formats", "audit", "export"):
+    for folder in ("build", "formats", "audit", "export", "hub"):
         for path in (PACKAGES / "hemadata/src/hemadata" / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 assert not (isinstance(node, ast.Constant) and node.value in slugs), f"{path} names {node.value}"

@@ -41,6 +41,10 @@ class CorpusError(HemaError):
     """A corpus breaks the contract of `schema.py`, or another build holds it."""
 
 
+class HubError(HemaError):
+    """The Hub refuses, cannot be reached, or holds something else than was sent."""
+
+
 class DefectError(Exception):
     """One image, box or mask cannot be used. Caught by the engine, which puts it in quarantine.
 

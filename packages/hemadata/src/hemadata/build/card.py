@@ -2,7 +2,9 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pyarrow as pa
@@ -35,33 +37,61 @@ configs:
 ---
 # hema corpus
 
+<!-- hemadata:begin corpus -->
 Corpus `{{ corpus_id }}`, schema {{ schema_version }}, ontology {{ ontology_version }}. Made by `hemadata build`.
 
 ```python
 import datasets
-datasets.load_dataset("path/or/name/of/this/corpus", "{{ configs[0][0] }}")
+datasets.load_dataset("{{ name }}", "{{ configs[0][0] }}")
 
 import hemadata
-hemadata.open("path/of/this/corpus").rows("{{ manifests[0].task }}", "train")
+hemadata.open("folder/of/this/corpus").rows("{{ manifests[0].task }}", "train")
 ```
-
-| source | task | images | objects | withheld | licence | version | citation |
-|---|---|---|---|---|---|---|---|
-{%- for m in manifests %}
-| {{ m.source }} | {{ m.task }} | {{ m.images }} | {{ m.objects or "" }} | {{ withheld(m) }} | {{ m.facts.license }} |
-{{- " " }}{{ m.source_version }} | {{ m.facts.citation }} |
-{%- endfor %}
 
 Labels are nodes of `ontology/cells.toml`; the raw label stands beside each. What was withheld, repaired or passed over
 is listed in `reports/quarantine.csv`. Splits of the publishers are in `split_upstream`; the split in force, by groups,
 is where a row's file is, and in `assignment/`.
+<!-- hemadata:end corpus -->
+
+<!-- hemadata:begin sources -->
+| source | task | images | objects | withheld | licence | version | citation |
+|---|---|---|---|---|---|---|---|
+{%- for m in manifests %}
+| {{ linked(m.source, m.facts.homepage) }} | {{ m.task }} | {{ m.images }} | {{ m.objects or "" }} | {{ withheld(m) }} |
+{{- " " }}{{ licence(m.facts) }} | {{ m.source_version }} | {{ cited(m.facts) }} |
+{%- endfor %}
+<!-- hemadata:end sources -->
+{%- if left_out %}
+
+<!-- hemadata:begin left-out -->
+Not in here:
+
+| source | images | licence | why | how to get it |
+|---|---|---|---|---|
+{%- for one in left_out %}
+| {{ linked(one.source, one.homepage) }} | {{ one.images }} | {{ one.licence }} | {{ one.why }} | {{ one.how }} |
+{%- endfor %}
+<!-- hemadata:end left-out -->
+{%- endif %}
 """,
     keep_trailing_newline=True,
 )
 
 
-def card(corpus: Path, manifests: list[Manifest]) -> str:
-    """README.md of a corpus."""
+def card(
+    corpus: Path,
+    manifests: list[Manifest],
+    name: str = "path/or/name/of/this/corpus",
+    left_out: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """README.md of a corpus; what stands between markers `hemadata:begin` and `hemadata:end` may be made again.
+
+    Args:
+        corpus: its folder.
+        manifests: of its sources.
+        name: what `load_dataset` knows it by.
+        left_out: source, homepage, images, licence, why and how of sources that a published view lacks.
+    """
     text: str = _CARD.render(
         configs=_configs(manifests),
         corpus_id=corpus_id(corpus, manifests),
@@ -69,8 +99,22 @@ def card(corpus: Path, manifests: list[Manifest]) -> str:
         ontology_version=ontology.load().version,
         manifests=manifests,
         withheld=lambda m: sum(entry.severity in WITHHELD for entry in m.quarantine) or "",
+        name=name,
+        left_out=left_out,
+        linked=lambda name, page: f"[{name}]({page})" if page else name,
+        licence=lambda facts: _cell(": ".join(filter(None, (facts["license"], facts.get("license_note"))))),
+        cited=lambda facts: _cell(" ".join(filter(None, (facts["citation"], _doi(facts.get("doi")))))),
     )
     return text
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _doi(doi: str | None) -> str | None:
+    return f"[doi:{doi}](https://doi.org/{doi})" if doi else None
 
 
 def _configs(manifests: list[Manifest]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -150,14 +150,14 @@ def _build_one(
 ) -> Built:
     if options.dry_run:
         with tempfile.TemporaryDirectory() as folder:
-            phantom = _draw_phantom(source, Path(folder) / "phantom", options)
+            phantom = draw_phantom(source, Path(folder) / "phantom", options)
             spool = Spool(Path(folder) / "spool", tell)
             plan = _plan(source, [phantom] if phantom else roots, spool, options)
             return Built(source.name, source.facts.task, plan=plan_summary(plan), quarantine=plan.problems)
     (out / "manifest").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / "manifest" / f".{source.name}.lock", timeout=0):
-            phantom = _draw_phantom(source, out / ".building" / f"{source.name}-phantom", options)
+            phantom = draw_phantom(source, out / ".building" / f"{source.name}-phantom", options)
             spool = Spool(out / ".building" / f"{source.name}-spool", tell)
             try:
                 plan = _plan(source, [phantom] if phantom else roots, spool, options)
@@ -181,7 +181,7 @@ def _plan(source: Source, roots: Sequence[Path], spool: Spool, options: Options)
     return make_plan(source, source.open_raw(roots, spool, options.variant), options.limit)
 
 
-def _draw_phantom(source: Source, folder: Path, options: Options) -> Path | None:
+def draw_phantom(source: Source, folder: Path, options: Options) -> Path | None:
     """Draw a raw tree of n images into a folder; equal calls give equal trees, file times included."""
     if options.phantom is None:
         return None

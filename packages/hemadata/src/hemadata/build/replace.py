@@ -6,6 +6,7 @@ from dataclasses import replace
 from heapq import merge
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
@@ -67,7 +68,7 @@ def _replace_source(corpus: Path, source: str, passing: bool) -> int:
         return 0
     if manifest is None:
         raise _interrupted(source)
-    assigned = _assigned_by_bucket(corpus, manifest)
+    assigned = assigned_by_bucket(read_assignment(corpus), manifest)
     stale = [unit for unit in manifest.units if unit.placed != placement(assigned[unit.bucket])]
     if not stale:
         return 0
@@ -107,8 +108,8 @@ def _resumed(corpus: Path, source: str) -> Manifest | None:
     return read_manifest(corpus, source)
 
 
-def _assigned_by_bucket(corpus: Path, manifest: Manifest) -> dict[int, dict[str, Assigned]]:
-    table = read_assignment(corpus)
+def assigned_by_bucket(table: pa.Table, manifest: Manifest) -> dict[int, dict[str, Assigned]]:
+    """Bucket -> sample_id -> what an assignment decided about the rows of a source."""
     found: dict[int, dict[str, Assigned]] = defaultdict(dict)
     for row in table.filter(pc.equal(table["source"], manifest.source)).to_pylist():
         decision = Assigned(*(row[field] for field in Assigned.__slots__))

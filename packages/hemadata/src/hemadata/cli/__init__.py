@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hemadata.cli.fetch import fetch
+from hemadata.cli.hub import hydrate, push
 from hemadata.cli.importing import import_command
 from hemadata.cli.options import CorpusArgument, Json
 from hemadata.cli.sources import sources_app
@@ -29,6 +30,17 @@ app.command(
     "    hemadata fetch --source bmc --watch     tells the steps, ends when all has arrived"
 )(fetch)
 app.command("import", epilog="Example:\n\n    hemadata import unihema-json their-folder --out tables")(import_command)
+app.command(
+    epilog="Examples:\n\n"
+    "    hemadata push corpus --repo my-org/blood --dry-run\n\n"
+    "    hemadata push corpus --repo my-org/blood --skip-unknown --recipes\n\n"
+    "    hemadata push corpus --repo my-org/blood-restricted --gated --skip-unknown"
+)(push)
+app.command(
+    epilog="Examples:\n\n"
+    "    hf download my-org/blood --repo-type dataset --local-dir corpus\n\n"
+    "    hemadata hydrate corpus --raw downloads"
+)(hydrate)
 app.add_typer(prompts_app, name="prompts")
 
 EXIT_STOPPED = 130
