@@ -307,7 +307,7 @@ def rename_pair(path: Path) -> None:
     ("name", "file", "change", "word"),
     [
         ("bccd", f"bccd/BCCD/Annotations/{field(2)}.xml", dead_link, f"{field(2)}.xml"),
-        ("bccd", "bccd/BCCD/ImageSets/Main/train.txt", lambda p: p.write_bytes(b"\xff\xfeB\0"), "train.txt"),
+        ("bccd", "bccd/BCCD/ImageSets/Main/train.txt", lambda p: p.write_bytes(b"\xe9\xff\xfeB"), "train.txt"),
         ("bccd", "bccd/BCCD/ImageSets/Main/train.txt", dead_link, "train.txt"),
         ("acevedo", f"acevedo/{PBC}/basophil/BA_100.jpg", latin_name, "caf"),
         ("wbc-image-dataset", "wbc-image-dataset/Dataset 1/001.bmp", rename_pair, "copy of 001"),
