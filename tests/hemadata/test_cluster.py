@@ -208,7 +208,7 @@ def test_stopped_by_hand_it_goes_on(cluster: Any, raw: Path, whole: dict[str, by
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     if process.returncode != 0:  # else it was quicker than we were
-        assert process.returncode == 130 and "run the same command again" in told and "Traceback" not in told
+        assert process.returncode == 130 and "run the same command again" in told and "Traceback" not in told, told
     again = subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert everything(tmp_path / "c") == whole

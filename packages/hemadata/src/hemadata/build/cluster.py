@@ -5,8 +5,11 @@ Ray is imported when a cluster is asked for. A unit whose node is lost is done a
 
 import logging
 import platform
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from hemadata.build.sight import Sight
@@ -17,6 +20,7 @@ Result = TypeVar("Result")
 
 RETRIES = 3  # of a unit whose process or node is lost
 PATIENCE = 60.0  # seconds without any node that could do a unit
+TICK = 0.5  # seconds between two looks at what is done
 GLANCE = 120.0  # seconds for a node to say what it sees
 
 
@@ -35,7 +39,7 @@ class Cluster:
     """
 
     def __init__(self, address: str | None, jobs: int, sight: Sight) -> None:
-        self._ray = _connected(address)
+        self._ray, self._is_mine = _connected(address)
         self._jobs, self._sight = jobs, sight
         self._waiting: deque[tuple[Callable[[Any], object], object]] = deque()
         self._running: dict[Any, None] = {}
@@ -56,20 +60,28 @@ class Cluster:
         while self._waiting or self._running:
             while self._waiting and (not self._jobs or len(self._running) < self._jobs):
                 self._running[self._do.remote(*self._waiting.popleft(), self._sight)] = None
-            done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=PATIENCE / 6)
-            without = 0.0 if done or self._nodes() else without + PATIENCE / 6
+            with _undisturbed():
+                done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=TICK)
+                without = 0.0 if done or self._nodes() else without + TICK
             if without >= PATIENCE:
                 raise HemaError("No node of the cluster is left. Finished units are kept: run the same command again.")
             for reference in done:
                 del self._running[reference]
-                yield self._result(reference)
+                with _undisturbed():
+                    result = self._result(reference)
+                yield result
 
     def cancel(self) -> None:
-        """Drop what has not begun and stop what runs; a unit that is stopped leaves nothing that looks finished."""
+        """Drop what has not begun and stop what runs; a unit that is stopped leaves nothing that looks finished.
+
+        A connection made here is closed, which ends its units: `ray.cancel` may meet a unit that just ends, and then
+        brings this process down. In a connection that was there before, what runs comes to its end unheard.
+        """
         self._waiting.clear()
-        for reference in self._running:
-            self._ray.cancel(reference, force=True)
         self._running.clear()
+        with _undisturbed():
+            if self._is_mine:
+                self._ray.shutdown()
         self._sight.close()
 
     def _result(self, reference: Any) -> object:
@@ -107,24 +119,48 @@ class Cluster:
             asked[node["NodeID"]] = ask.remote(self._sight, node["NodeID"])
         _, late = self._ray.wait(list(asked.values()), num_returns=len(asked), timeout=GLANCE)
         names = {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in nodes}
+        errors, there = self._ray.exceptions, 0
         for number, reference in asked.items():
             if reference in late:
                 raise HemaError(f"Node {names[number]} gave no answer for {GLANCE:g} s. Look at it: ray status")
             try:
                 complaint = self._ray.get(reference) or self._sight.answered(number)
-            except self._ray.exceptions.RayError as error:
+                there += 1
+            except (errors.TaskUnschedulableError, errors.NodeDiedError):
+                continue  # lost since: the cluster lists a node for some seconds after its end
+            except errors.RayError as error:
                 first = str(error).strip().splitlines()[-1]
                 complaint = f"cannot run hemadata ({first}). Install the same environment on every node."
             if complaint:
                 raise HemaError(f"Node {names[number]} {complaint}")
+        if not there:
+            raise HemaError("No node of the cluster is left. Look at it: ray status")
 
 
-def _connected(address: str | None) -> Any:
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until Ray has returned; inside its calls it can bring the process down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = list[int]()
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _connected(address: str | None) -> tuple[Any, bool]:
+    """Ray, and whether the connection was made here."""
     try:
         import ray
     except ImportError as error:
         raise UsageError("--executor ray needs Ray: pip install 'hemadata[ray]'") from error
-    if not ray.is_initialized():
+    is_mine = not ray.is_initialized()
+    if is_mine:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -133,7 +169,7 @@ def _connected(address: str | None) -> Any:
                 f"No Ray cluster answers at {address or 'the address in RAY_ADDRESS'} ({first}). Start one: ray start "
                 "--head; see docs/cluster.md."
             ) from error
-    return ray
+    return ray, is_mine
 
 
 def _look(sight: Sight, node: str) -> str:
