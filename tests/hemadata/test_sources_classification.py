@@ -326,7 +326,7 @@ def test_apl_aml_patients_smears_and_cohorts(tmp_path: Path) -> None:
     }
     ratings = by_key(plan)["Patient_05/Promyelocyte/PMO_2"].about["ratings"]
     assert [rating["label"] for rating in ratings] == ["promyelocyte", "promonocyte"]
-    assert problems(plan) == {"junk_file": 1}
+    assert problems(plan) == {"junk_file": 1, "left_out": 1}, "the case beside the table is told"
 
 
 def test_apl_aml_table_of_another_name_and_spelling(tmp_path: Path) -> None:

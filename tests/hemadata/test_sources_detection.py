@@ -113,8 +113,8 @@ def test_yolo_boxes_come_back_to_the_pixel(corner: tuple[int, int], extent: tupl
 
 
 def test_yolo_polygon_is_its_rectangle() -> None:
-    (box,) = yolo.read(_text("0 0.1 0.2 0.5 0.2 0.3 0.6"), ("cell",))
-    assert box.xywh == pytest.approx((0.1, 0.2, 0.4, 0.4))
+    (box,) = yolo.in_pixels(yolo.read(_text("0 0.1 0.2 0.5 0.2 0.3 0.6"), ("cell",)), jpeg((100, 200))) or ()
+    assert box.xywh == pytest.approx((10, 40, 40, 80))
 
 
 @pytest.mark.parametrize(

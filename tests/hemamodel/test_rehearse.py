@@ -109,7 +109,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(texts: Path, tmp_pat
     """kill -9 three times, two tasks, dropout, two workers: every tensor as in a run in one go."""
     command = [sys.executable, "-m", "hemamodel.cli", *arguments(texts, tmp_path / "killed", 6, BOTH, "--workers", "2")]
     run = tmp_path / "killed" / "stage6-tiny-001"
-    for wanted in (1, 2, 3):  # checkpoints: one at the end of each epoch
+    for wanted in (1, 1, 2):  # checkpoints: one at the end of each epoch; the second time as soon as it starts
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -119,6 +119,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(texts: Path, tmp_pat
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for out in ("killed", "straight"):
+        if out == "killed" and _epochs(run) == 3:
+            continue  # it was quicker than the kill
         done = CliRunner().invoke(app, arguments(texts, tmp_path / out, 6, BOTH))
         assert done.exit_code == 0, done.output
     one, other = (load_file(tmp_path / out / "stage6-tiny-001" / "model.safetensors") for out in ("killed", "straight"))
