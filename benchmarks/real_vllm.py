@@ -59,7 +59,7 @@ def words(task: str, work: Path, name: str) -> list[str]:
     """Return a task with what it reads and where it writes: tables of labels, or a corpus."""
     if task == "vqa":
         return [task, "--labels", str(work / "raw" / "wbcatt"), "--out", str(work / name)]
-    return [task, "--corpus", str(work / "corpus"), "--raw", str(work / name)]
+    return [task, "--corpus", str(work / "corpus"), "--raw", str(work / "raw"), "--out", str(work / name)]
 
 
 def judge(task: str, engine: str, first: Path, second: Path) -> None:

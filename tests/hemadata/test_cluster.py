@@ -115,7 +115,10 @@ def test_killed_worker_is_replaced(cluster: Any, raw: Path, whole: dict[str, byt
     killed: list[int] = []
 
     def kill() -> None:
-        for pid in workers(cluster):
+        end = time.monotonic() + 5
+        while not (found := workers(cluster)) and time.monotonic() < end:  # Ray may be between two of them
+            time.sleep(0.01)
+        for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)

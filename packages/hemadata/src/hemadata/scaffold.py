@@ -64,11 +64,11 @@ modality = "single-cell"           # {fill}: or field-of-view; then disease, spe
 
 [labels]                           # {fill}: every raw word -> node of ontology/cells.toml
 """
-_FOREGROUND = 'foreground = ["cell"]              # the binary target, of the regions in [mask.values]\n'
+_FOREGROUND = 'foreground = ["blood_cell"]              # the binary target, of the regions in [mask.values]\n'
 _SEGMENTATION = """
 [mask.values]                      # pixel value -> region
 0 = "background"
-255 = "cell"
+255 = "blood_cell"
 """
 _MODULE = '''"""{name}: {fill}. Facts beside this file, in the .toml of the same name."""
 
