@@ -274,4 +274,8 @@ def _limits(read: Read) -> Iterator[str]:
         "* Scores of a model are no certainties: several boxes of one cell and sure answers to idle questions occur."
     )
     if read.held_out:
-        yield "* Not trained on: " + "; ".join(f"{slug} ({why})" for slug, why in sorted(read.held_out.items())) + "."
+        yield (
+            "* Held out by the runs above: "
+            + "; ".join(f"{slug} ({why})" for slug, why in sorted(read.held_out.items()))
+            + "."
+        )
