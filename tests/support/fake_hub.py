@@ -1,4 +1,4 @@
-"""A small Hub on loopback: as much of its HTTP API as `huggingface_hub` needs to publish and read a data set.
+"""A small Hub on loopback: as much of its HTTP API as `huggingface_hub` needs to publish and read a repository.
 
 Commits are whole trees (path -> file), as git has them; pull requests are branches `refs/pr/N`; large files go through
 the LFS batch API, basic or in parts. No Xet: clients set HF_HUB_DISABLE_XET=1. `fault` breaks requests on purpose.
@@ -39,6 +39,7 @@ class File:
 @dataclass
 class Repo:
     name: str
+    kind: str = "dataset"
     private: bool = False
     gated: Any = False
     refs: dict[str, str] = field(default_factory=dict)  # main, refs/pr/1, ...
@@ -120,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 
     hub: FakeHub
     protocol_version = "HTTP/1.1"
-    D = r"/api/datasets/(?P<repo>[^/]+/[^/]+)"
+    D = r"/api/(?:datasets|models)/(?P<repo>[^/]+/[^/]+)"
     ROUTES = (
         ("GET", r"/api/whoami-v2", "whoami"),
         ("POST", r"/api/repos/create", "create"),
@@ -128,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
         ("PUT", rf"{D}/settings", "settings"),
         ("GET", rf"{D}/auth-check(?P<write>/write)?", "auth_check"),
         ("POST", rf"{D}/preupload/(?P<rev>[^/]+)", "preupload"),
-        ("POST", r"/datasets/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "lfs_batch"),
+        ("POST", r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "lfs_batch"),
         ("PUT", r"/lfs/(?P<oid>[0-9a-f]+)", "lfs_upload"),
         ("PUT", r"/lfs/(?P<oid>[0-9a-f]+)/(?P<part>\d+)", "lfs_part"),
         ("POST", r"/lfs/(?P<oid>[0-9a-f]+)/complete", "lfs_complete"),
@@ -144,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         ("POST", rf"{D}/discussions/(?P<num>\d+)/status", "status"),
         ("POST", rf"{D}/discussions/(?P<num>\d+)/merge", "merge"),
         ("GET", rf"{D}(?:/revision/(?P<rev>[^/]+))?", "info"),
-        ("GET", r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", "resolve"),
+        ("GET", r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", "resolve"),
     )
 
     def log_message(self, *_: object) -> None:
@@ -216,7 +217,8 @@ class Handler(BaseHTTPRequestHandler):
         repo = self.hub.repos.get(name)
         if self.token not in (None, *NAMES):
             raise Refused(401, "Invalid credentials in Authorization header")
-        if not repo or (repo.private and self.token != OWNER):
+        asked = "dataset" if "datasets" in self.path.split("/")[1:3] else "model"
+        if not repo or repo.kind != asked or (repo.private and self.token != OWNER):
             raise Refused(404 if self.token else 401, "Repository not found", "RepoNotFound")
         if write and self.token != OWNER:
             raise Refused(403, "you have no write access")
@@ -236,10 +238,12 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{told['organization']}/{told['name']}"
         if self.token != OWNER:
             raise Refused(403, "you may not create repositories there")
-        body = {"url": f"{self.hub.endpoint}/datasets/{name}"}
+        kind = told.get("type") or "model"
+        body = {"url": f"{self.hub.endpoint}/{'datasets/' if kind == 'dataset' else ''}{name}"}
         if name in self.hub.repos:
-            raise Refused(409, "You already created this dataset repo", body=body)
-        self.hub.add(name, {".gitattributes": b"*.parquet filter=lfs\n"}, private=told.get("visibility") == "private")
+            raise Refused(409, f"You already created this {kind} repo", body=body)
+        private = told.get("visibility") == "private"
+        self.hub.add(name, {".gitattributes": b"*.parquet filter=lfs\n"}, kind=kind, private=private)
         return 200, body, {}
 
     def validate(self) -> Any:
@@ -265,19 +269,20 @@ class Handler(BaseHTTPRequestHandler):
     # Writing
 
     def preupload(self, repo: str, rev: str) -> Any:
-        tree, answer = self._repo(repo, write=True).tree(rev), []
+        tree, answer = self._repo(repo, write=not rev.startswith("refs/pr/")).tree(rev), []
         for file in self._json()["files"]:
             there = tree.get(file["path"])
-            large = file["path"].endswith(".parquet") or file["size"] > 10 << 20
+            large = file["path"].endswith((".parquet", ".safetensors")) or file["size"] > 10 << 20
             oid = None if there is None else there.sha256 if there.large else there.oid
             mode = "lfs" if large else "regular"
             answer.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         return 200, {"files": answer}, {}
 
     def lfs_batch(self, repo: str) -> Any:
-        self._repo(repo, write=True)
+        told = self._json()
+        self._repo(repo, write=not told.get("ref", {}).get("name", "main").startswith("refs/pr/"))
         answer = []
-        for wanted in self._json()["objects"]:
+        for wanted in told["objects"]:
             oid, size = wanted["oid"], wanted["size"]
             entry: dict[str, Any] = {"oid": oid, "size": size}
             if oid not in self.hub.large:
@@ -317,7 +322,7 @@ class Handler(BaseHTTPRequestHandler):
         return 200, {}, {}
 
     def commit(self, repo: str, rev: str) -> Any:
-        there = self._repo(repo, write=True)
+        there = self._repo(repo, write=not rev.startswith("refs/pr/"))
         tree, lines = dict(there.tree(rev)), [json.loads(line) for line in self.body.splitlines()]
         head = next(line["value"] for line in lines if line["key"] == "header")
         if head.get("parentCommit") not in (None, there.at(rev)):
@@ -354,7 +359,7 @@ class Handler(BaseHTTPRequestHandler):
         base = there.refs[f"refs/pr/{num}"] = there.refs["main"]
         there.discussions.append(
             {"num": num, "title": told["title"], "author": {"name": NAMES[self.token or READER]}, "createdAt": DATE}
-            | {"status": "draft", "isPullRequest": told["pullRequest"], "repo": {"name": repo, "type": "dataset"}}
+            | {"status": "draft", "isPullRequest": told["pullRequest"], "repo": {"name": repo, "type": there.kind}}
             | {"events": [], "filesWithConflicts": [], "changes": {"base": "refs/heads/main"}, "from": base}
         )
         return 200, {"num": num}, {}
@@ -363,8 +368,9 @@ class Handler(BaseHTTPRequestHandler):
         return 200, self._repo(repo).discussions[int(num) - 1], {}
 
     def status(self, repo: str, num: str) -> Any:
-        new = self._json()["status"]
-        self._repo(repo, write=True).discussions[int(num) - 1]["status"] = new
+        new, request = self._json()["status"], self._repo(repo).discussions[int(num) - 1]
+        self._repo(repo, write=request["author"]["name"] != NAMES.get(self.token or ""))
+        request["status"] = new
         event = {"id": "1", "type": "status-change", "createdAt": DATE, "author": {"name": "owner"}}
         return 200, {"newStatus": event | {"data": {"status": new}}}, {}
 

@@ -102,10 +102,20 @@ def card(
         name=name,
         left_out=left_out,
         linked=lambda name, page: f"[{name}]({page})" if page else name,
-        licence=lambda facts: _cell(": ".join(filter(None, (facts["license"], facts.get("license_note"))))),
-        cited=lambda facts: _cell(" ".join(filter(None, (facts["citation"], _doi(facts.get("doi")))))),
+        licence=licence,
+        cited=cited,
     )
     return text
+
+
+def licence(facts: Mapping[str, Any]) -> str:
+    """Licence of a source with its note, for a cell of a table."""
+    return _cell(": ".join(filter(None, (facts["license"], facts.get("license_note")))))
+
+
+def cited(facts: Mapping[str, Any]) -> str:
+    """How a source is cited, for a cell of a table."""
+    return _cell(" ".join(filter(None, (facts["citation"], _doi(facts.get("doi"))))))
 
 
 def _cell(text: str) -> str:

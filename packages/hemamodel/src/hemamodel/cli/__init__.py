@@ -73,7 +73,9 @@ def train(
     variant: Variant = "paper",
     corpus: CorpusFolder = Path("corpus"),
     out: Runs = Path("runs"),
-    init_from: Annotated[Path | None, typer.Option(help="A run to start from; default: found in --out.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="A run, or ORG/NAME of the Hub, to start from; default: found in --out.")
+    ] = None,
     scratch: Annotated[bool, typer.Option("--scratch", help="Start from no earlier run.")] = False,
     settings: Settings = None,
     seed: Seed = 0,
@@ -126,7 +128,7 @@ def train(
 )
 def finetune(
     source: Annotated[str, typer.Option(help="Slug of the source to train on; it may be one of the held-out sets.")],
-    init_from: Annotated[Path, typer.Option(help="A complete run to start from.")],
+    init_from: Annotated[Path, typer.Option(help="A complete run, or ORG/NAME of the Hub, to start from.")],
     view: Annotated[str | None, typer.Option(help="A class view; default: the source's own labels.")] = None,
     corpus: CorpusFolder = Path("corpus"),
     out: Runs = Path("runs"),

@@ -37,7 +37,10 @@ INFO = (
 
 
 def evaluate(
-    run: Annotated[list[Path], typer.Argument(help="Folder of a complete run; several: mean ± sd over them.")],
+    run: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of a complete run, or a model of the Hub; several: mean ± sd over them."),
+    ],
     corpus: CorpusFolder = Path("corpus"),
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Rows that are scored.")] = "test",
     task: Annotated[list[str] | None, typer.Option(help="Default: the tasks of the run's stage.")] = None,
@@ -59,10 +62,15 @@ def evaluate(
 
     from hemadata.atomic import write_text
 
+    from hemamodel.errors import UsageError
     from hemamodel.evaluate.run import evaluate
     from hemamodel.evaluate.several import over_seeds, seeds_page
     from hemamodel.evaluate.tell import page, table
+    from hemamodel.fetch import locate
 
+    for each in run:
+        if report is None and locate(each) != each:
+            raise UsageError(f"{each} is a model of the Hub: name a folder for its report with --report.")
     reports = []
     for each in run:
         with progress_bar("samples", quiet=as_json) as progress:
@@ -94,7 +102,9 @@ def evaluate(
 
 
 def probe(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a complete run, for its own encoder.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a complete run or a model of the Hub, for its own encoder.")
+    ] = None,
     source: Annotated[str, typer.Option(help="Slug of a source of single cells.")] = "acevedo",
     encoder: Annotated[
         str, typer.Option(help="self, or a folder or Hub id of a vision model that transformers can load.")

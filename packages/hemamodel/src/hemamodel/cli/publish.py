@@ -1,4 +1,4 @@
-"""Commands that bring weights in and out: convert, export."""
+"""Commands that bring weights in and out: convert, export, push."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=CONVERT)(convert)
     app.command(epilog=EXPORT)(export)
+    app.command(epilog=PUSH)(push)
 
 
 CONVERT = "Examples:\n\n    hemamodel convert checkpoint0023.pth --out runs/released --text google/flan-t5-base"
@@ -21,6 +22,13 @@ EXPORT = (
     "Examples:\n\n"
     "    hemamodel export runs/stage1-base-001 --task classification --out cells.onnx\n\n"
     "    hemamodel export runs/stage4-base-001 --task detection --disease malaria --size 832x1344 --out malaria.onnx"
+)
+
+PUSH = (
+    "Examples:\n\n"
+    "    hemamodel push runs/stage5-base-001 --repo my-org/cells --corpus corpus\n\n"
+    "    hemamodel push runs/stage5-base-001 --repo my-org/cells --dry-run\n\n"
+    "    hemamodel push runs/stage5-base-002 --repo their-org/cells --create-pr"
 )
 
 
@@ -52,7 +60,7 @@ def convert(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a complete run, or ORG/NAME of the Hub.")],
     task: Annotated[Literal["classification", "detection", "segmentation"], typer.Option(help="What the graph does.")],
     out: Annotated[Path, typer.Option(help="File; a JSON beside it tells inputs and outputs.")],
     to: Annotated[Literal["onnx", "torch-export"], typer.Option(help="Whose format.")] = "onnx",
@@ -77,3 +85,36 @@ def export(
         emit({"file": str(done.file), "about": str(done.about), "difference": done.difference})
     else:
         say(f"{done.file}: at most {done.difference:.1g} away from the model. Inputs and outputs: {done.about}")
+
+
+def push(
+    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hub; made where it is not there.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="The corpus that it was trained on, for licences and citations in the card.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, send nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Publish a run on the Hub, with a card that tells data, scores, leakage and limits (docs/publishing.md)."""
+    from dataclasses import asdict
+
+    from hemadata.console import complain
+
+    from hemamodel.hub import push
+
+    done = push(run, repo, corpus=corpus, private=private, create_pr=create_pr, dry_run=dry_run,
+                tell=complain if as_json else say)  # fmt: skip
+    if as_json:
+        emit({"repo": repo, **asdict(done)})
+        return
+    for sign, names in (("+", done.sent), ("-", done.deleted)):
+        for name in names:
+            say(f"{sign} {name}")
+    said = f"licence of the weights: {done.license}."
+    if done.revision is None:
+        say(f"{done.url} would get {len(done.sent)} files, {said} Nothing was sent.")
+    else:
+        say(f'{done.url} at {done.revision[:12]}, {said} Use: hemamodel.from_pretrained("{repo}")')

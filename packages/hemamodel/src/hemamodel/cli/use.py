@@ -28,7 +28,7 @@ EMBED = "Examples:\n\n    hemamodel embed cells/ --run runs/stage1-base-001 --ou
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
-    run: Annotated[Path, typer.Option(help="Folder of a complete run.")],
+    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
     task: Annotated[Task, typer.Option(help="What to look for.")],
     disease: Annotated[str | None, typer.Option(help="For the prompt, e.g. malaria, leukemia, normal.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The whole prompt, instead of the corpus' wording.")] = None,
@@ -72,7 +72,7 @@ def predict(
 
 def embed(
     images: Annotated[list[Path], typer.Argument(help="Pictures of single cells, or folders of them.")],
-    run: Annotated[Path, typer.Option(help="Folder of a complete run.")],
+    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
     out: Annotated[Path, typer.Option(help="npz file: names [n], features [n, D].")],
     batch_size: Annotated[int, typer.Option(help="Pictures at once.", min=1)] = 8,
     device: Device = None,
@@ -92,7 +92,7 @@ def embed(
 
 
 def demo(
-    run: Annotated[Path, typer.Option(help="Folder of a complete run.")],
+    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
     port: Annotated[int, typer.Option(help="Of the page.")] = 7860,
     host: Annotated[str, typer.Option(help="127.0.0.1: this machine alone.")] = "127.0.0.1",
     device: Device = None,

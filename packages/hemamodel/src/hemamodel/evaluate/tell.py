@@ -28,17 +28,22 @@ def table(found: Mapping[str, Any]) -> str:
 
 def page(found: Mapping[str, Any]) -> str:
     """The same as Markdown."""
-    return "\n".join(_page(found)) + "\n"
+    return "\n".join([f"# {found['run']}\n", *sections(found)]) + "\n"
 
 
-def _page(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"# {found['run']}\n"
+def sections(found: Mapping[str, Any], level: str = "##") -> Iterator[str]:
+    """Lines of Markdown below a title.
+
+    Args:
+        found: the answer of `evaluate`.
+        level: of the headings.
+    """
     yield f"Stage {found['stage']}, seed {found['seed']}, on {found['split']} of corpus `{found['corpus_id']}`."
     yield "In brackets: 95 % of a bootstrap over groups (patients, films, cells).\n"
     for line in _warnings(found):
         yield f"> {line}\n"
     for task, scores in found["scores"].items():
-        yield f"## {task}\n"
+        yield f"{level} {task}\n"
         kinds = [name for name in MAIN if name in scores]
         parts = scores.get("by_source") or {slug: scores for slug in found["sources"][task]}
         parts = parts if len(parts) == 1 else {**parts, "all": scores}

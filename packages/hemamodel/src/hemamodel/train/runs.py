@@ -22,9 +22,11 @@ from typing import Any, Literal
 from hemadata.atomic import write_text
 
 from hemamodel.errors import InputMissingError, UsageError
+from hemamodel.fetch import RECORD as ABOUT
+from hemamodel.fetch import WEIGHTS, locate
 from hemamodel.train.settings import RunSettings
 
-WEIGHTS, SETTINGS, ABOUT = "model.safetensors", "settings.json", "run.json"
+SETTINGS = "settings.json"
 
 
 @dataclass
@@ -49,8 +51,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
+        """Name of the folder; of one in the Hub's cache, repository and commit."""
+        fetched = re.search(r"models--([^/]+)--([^/]+)/snapshots/(\w+)$", self.path.as_posix())
+        return f"{fetched[1]}/{fetched[2]}@{fetched[3][:12]}" if fetched else self.path.name
 
     @property
     def complete(self) -> bool:
@@ -92,11 +95,13 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Open the folder of a run.
+    """Open the folder of a run, or a model of the Hub (`hemamodel.fetch.locate`).
 
     Raises:
         InputMissingError: there is no run in it, or it is damaged.
+        HubError: the Hub cannot be reached.
     """
+    path = locate(path)
     try:
         about: dict[str, Any] = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         settings = RunSettings.model_validate_json((path / SETTINGS).read_text(encoding="utf-8"))
@@ -105,7 +110,7 @@ def read_run(path: Path) -> Run:
         raise InputMissingError(
             f"{path} holds no run: {error.filename} is not there. Make one: hemamodel train --stage 1"
         ) from None
-    except (ValueError, KeyError) as error:  # pydantic's and json's errors are ValueErrors
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's and json's errors are ValueErrors
         raise InputMissingError(f"{path} holds no run that can be read: {error}") from error
 
 

@@ -18,6 +18,7 @@ from hemamodel.data import CorpusDataset
 from hemamodel.data.records import VIEWS
 from hemamodel.data.tasks import stage_datasets
 from hemamodel.errors import ConfigError, UsageError
+from hemamodel.fetch import refuse_damaged
 from hemamodel.model.tokenizer import load_tokenizer, word_tokenizer
 from hemamodel.model.unihema import UniHema, build_model, build_shell
 from hemamodel.stages import load
@@ -172,6 +173,7 @@ def load_run(path: Path) -> tuple[Run, UniHema, T5Tokenizer]:
         raise UsageError(
             f"{path} stopped after step {run.step} of {run.steps}. Go on with it: run its train command again."
         )
+    refuse_damaged(run.path)
     tokenizer = load_tokenizer(run.text)
     model = build_shell(run.settings.model, run.text)
     load_weights(model, run.weights)
@@ -196,6 +198,7 @@ def parent_of(call: Call, corpus: "Corpus", say: Say) -> Run | None:
         parent = read_run(call.init_from)
         if not parent.complete:
             raise UsageError(f"--init-from {call.init_from}: this run is not complete (step {parent.step}).")
+        refuse_damaged(parent.path)
         say(f"Starts from {parent.path} (stage {parent.settings.stage.stage}).")
         return parent
     if call.scratch:
