@@ -12,7 +12,7 @@ from hemamodel.data import MORPHOLOGY, CorpusDataset, decode
 from hemamodel.data.tasks import stage_dataset
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.evidence import About, BoxEvidence, ClassEvidence, Evidence, MaskEvidence, TextEvidence
-from hemamodel.evaluate.gallery import BYTES, EACH, Gallery, choose
+from hemamodel.evaluate.gallery import BYTES, EACH, FOUND, TRUE, Gallery, choose
 from hemamodel.evaluate.tasks import one_bit
 from hemamodel.evaluate.tell import Block
 from hemamodel.predict.results import Detections
@@ -95,6 +95,7 @@ BLOCKS = [
 def test_a_page_of_one_file(filled: Gallery) -> None:
     page = filled.page(BLOCKS)
     assert len(page) < BYTES + 500_000 and page.count("<figure>") == 4 * 3 * EACH
+    assert f"--annotated: {TRUE};" in page and f"--found: {FOUND};" in page
     assert "bccd &amp; co" in page and "<script" not in page
     assert set(re.findall(r'(?:src|href)="([^"]{5})', page)) == {"data:"} and "http" not in page.replace(
         "http-equiv", ""

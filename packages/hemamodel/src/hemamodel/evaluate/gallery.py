@@ -25,7 +25,7 @@ EACH = 8  # worst, best and drawn by chance, of each task
 SIDE = 320  # pixels, of the longer side of a picture
 BYTES = 2_500_000  # of all pictures
 QUALITIES = (80, 60, 40, 20)  # of JPEG, until they fit
-TRUE, FOUND = "#0b6cff", "#ffb000"  # told apart by everybody, also on stained cells
+TRUE, FOUND = "#0060ff", "#e64a00"  # told apart by everybody, also on stained cells
 BOXES = 60  # drawn of each kind; more cover the picture
 NAMED = 12  # boxes with a name; more names hide the cells
 
@@ -71,7 +71,7 @@ class Gallery:
         for task, shown in self._shown.items():
             for each in shown:
                 groups.setdefault(task, {}).setdefault(each.why, []).append((each, next(coded)))
-        return _template().render(blocks=list(blocks), groups=groups, true=TRUE, found=FOUND)
+        return _template().render(blocks=list(blocks), groups=groups, annotated=TRUE, found=FOUND)
 
 
 def choose(marks: Sequence[float], each: int = EACH) -> list[tuple[str, int]]:
@@ -141,7 +141,7 @@ def _small(pictures: Sequence[Image.Image]) -> list[str]:
         coded = []
         for picture in pictures:
             buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=quality)
+            picture.save(buffer, "JPEG", quality=quality, subsampling=0)  # thin lines keep their colour
             coded.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
         if sum(map(len, coded)) <= BYTES:
             break
