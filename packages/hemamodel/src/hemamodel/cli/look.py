@@ -22,7 +22,10 @@ EVALUATE = (
     "Examples:\n\n"
     "    hemamodel evaluate runs/stage5-tiny-001\n\n"
     "    hemamodel evaluate runs/stage1-base-001 --source acevedo --json\n\n"
-    "    hemamodel evaluate runs/stage5-base-00*                  mean and deviation over seeds"
+    "    hemamodel evaluate runs/stage5-base-00*                  mean and deviation over seeds\n\n"
+    "    hemamodel evaluate runs/stage6-base-001 --against runs/stage6-base-002 --baselines\n\n"
+    "Beside vqa and mlm the commonest answers of training stand without asking. A run that never sees a picture is "
+    "trained by --set data.blind=true, with the same seed."
 )
 PROBE = (
     "Examples:\n\n"
@@ -51,8 +54,15 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Images at once; no score depends on it.", min=1)] = 8,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images of each task.", min=1)] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Folder for report.json and report.md; default: evaluation-SPLIT in the run.")
+        Path | None, typer.Option(help="Folder for report.json, .md and .html; default: evaluation-SPLIT in the run.")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another run, asked the same: the paired difference, with its interval.")
+    ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines", help="vqa, mlm: ask again with pictures exchanged; takes twice the time."),
+    ] = False,
     workers: Workers = None,
     device: Device = None,
     as_json: Json = False,
@@ -62,17 +72,25 @@ def evaluate(
 
     from hemadata.atomic import write_text
 
+<<<<<<< HEAD
     from hemamodel.errors import UsageError
     from hemamodel.evaluate.run import evaluate
     from hemamodel.evaluate.several import over_seeds, seeds_page
     from hemamodel.evaluate.tell import page, table
     from hemamodel.fetch import locate
+=======
+    from hemamodel.evaluate.gallery import Gallery
+    from hemamodel.evaluate.run import evaluate
+    from hemamodel.evaluate.several import over_seeds, seeds_page
+    from hemamodel.evaluate.tell import blocks, page, table
+>>>>>>> w/base6
 
     for each in run:
         if report is None and locate(each) != each:
             raise UsageError(f"{each} is a model of the Hub: name a folder for its report with --report.")
     reports = []
     for each in run:
+        gallery = Gallery()
         with progress_bar("samples", quiet=as_json) as progress:
             found = evaluate(
                 each,
@@ -86,15 +104,19 @@ def evaluate(
                 limit=limit,
                 threshold=threshold,
                 told=progress,
+                against=against,
+                baselines=baselines,
+                seen=gallery.take,
             )
         reports.append(found)
         folder = each / f"evaluation-{split}" if report is None else report / each.name if len(run) > 1 else report
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "report.json", json.dumps(found, indent=1) + "\n")
         write_text(folder / "report.md", page(found))
+        write_text(folder / "report.html", gallery.page(blocks(found)))
         if not as_json:
             say(table(found))
-            say(f"The same with every number: {folder / 'report.md'}, report.json")
+            say(f"The same with every number: {folder / 'report.md'}, report.json; with pictures: report.html")
     if len(reports) > 1 and not as_json:
         say(seeds_page(reports))
     if as_json:

@@ -40,6 +40,7 @@ class CorpusDataset(Dataset[Sample]):
         by: whose split is meant, see `Corpus.rows`.
         without: sample_ids that are left out.
         blind: images are zero after the transform: what a model can tell without looking.
+        pictures: sample_id -> whose picture it gets instead of its own, for the text tasks; None: all their own.
 
     Attributes:
         ranges: source -> its indices.
@@ -68,6 +69,7 @@ class CorpusDataset(Dataset[Sample]):
         by: str = "split",
         without: Container[str] = (),
         blind: bool = False,
+        pictures: Mapping[str, str] | None = None,
     ) -> None:
         self.corpus, self.task, self.transform = corpus, task, transform
         self._template, self._read_images, self._blind = template, read_images, blind
@@ -84,6 +86,9 @@ class CorpusDataset(Dataset[Sample]):
                 found = found[: None if limit is None else limit - len(records)]
                 self.ranges[source] = range(len(records), len(records) + len(found))
                 records += found
+        if pictures:
+            sides = {each["sample_id"]: {name: each[name] for name in ("width", "height")} for each in records}
+            records = [each | {"picture": (its := pictures[each["sample_id"]])} | sides[its] for each in records]
         self._records = Packed(records)
         self.left_out: Counter[str] = reader.left_out
         if not records:
@@ -102,6 +107,10 @@ class CorpusDataset(Dataset[Sample]):
         """What is known of a sample without its pixels; `width` and `height` among it."""
         return self._records[index]
 
+    def prompt(self, record: Record) -> str:
+        """Text that goes in with a record."""
+        return self.corpus.prompt(record, self._template) or ""
+
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`; random transforms draw the same numbers every time."""
         return self.sample(index, index)
@@ -114,11 +123,11 @@ class CorpusDataset(Dataset[Sample]):
             "task": self.task,
             "source": record["source"],
             "sample_id": name,
-            "prompt": self.corpus.prompt(record, self._template) or "",
+            "prompt": self.prompt(record),
             "original_size": (record["height"], record["width"]),
         }
         if self._read_images:
-            sample["image"] = decode.image(self.corpus.image(name))
+            sample["image"] = decode.image(self.corpus.image(record.get("picture") or name))
         if self.task == "classification":
             sample["label"] = record["label"]
         elif self.task == "detection":

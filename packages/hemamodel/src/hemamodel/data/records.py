@@ -35,8 +35,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "classification": ("label", "label_raw"),
     "detection": ("objects", "classes_annotated"),
     "segmentation": ("mask_classes", "foreground", "mask_length"),
-    "vqa": ("qa",),
-    "mlm": ("texts",),
+    "vqa": ("qa", "label"),
+    "mlm": ("texts", "label"),
 }
 
 
@@ -130,7 +130,12 @@ class Reader:
     def _text(self, row: Mapping[str, Any], column: str, chosen: Mapping[str, Any], answer: str) -> Record:
         # One record per question or sentence: `prompt` then has nothing to choose, and the answer fits it.
         words = {name: chosen[name] for name in ("question", "masked_text") if name in chosen}
-        return self._common(row) | {column: [words], "answer": answer}
+        about = {  # for the evaluation alone
+            "kind": row["label"],
+            "topic": chosen.get("attribute"),
+            "values": [(each["name"], each["value"]) for each in chosen.get("uses") or ()],
+        }
+        return self._common(row) | {column: [words], "answer": answer, "about": about}
 
     def _attributes(self, attributes: Sequence[Mapping[str, Any]] | None) -> list[int]:
         value_of = {each["name"]: each["value"] for each in attributes or ()}

@@ -1,6 +1,6 @@
 """The datasets of a stage, task by task."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hemadata.errors import InputMissingError
@@ -24,6 +24,7 @@ def stage_dataset(
     limit: int | None = None,
     by: str = "split",
     without: Container[str] = (),
+    pictures: Mapping[str, str] | None = None,
 ) -> CorpusDataset:
     """One task of a stage.
 
@@ -37,6 +38,7 @@ def stage_dataset(
         limit: only the first so many samples.
         by: whose split is meant, see `Corpus.rows`.
         without: sample_ids that are left out.
+        pictures: whose picture each sample gets, see `CorpusDataset`.
 
     Raises:
         InputMissingError: the corpus has no sample for it.
@@ -58,6 +60,7 @@ def stage_dataset(
         by=by,
         without=without,
         blind=stage.data.blind,
+        pictures=pictures,
     )
 
 

@@ -1,7 +1,7 @@
 """What a model said of every sample, kept apart sample by sample, so that any part of it can be scored again."""
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.interval import Metric
 from hemamodel.evaluate.matching import class_hits
+from hemamodel.evaluate.naming import values_named
 from hemamodel.evaluate.scores import Scores
 from hemamodel.predict.results import Detections
 
@@ -32,7 +33,7 @@ class Evidence:
 
     def part(self, at: Sequence[int]) -> Self:
         """Some of the samples."""
-        return replace(self, **{name: [value[i] for i in at] for name, value in self._lists().items()})
+        return replace(self, **{name: [value[i] for i in at] if value else [] for name, value in self._lists().items()})
 
     def of_source(self, source: str) -> Self:
         """The samples of one source."""
@@ -47,7 +48,15 @@ class Evidence:
         return replace(self, **{name: value + getattr(other, name) for name, value in self._lists().items()})
 
     def _lists(self) -> dict[str, list[Any]]:
-        return {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), list)}
+        return {each.name: value for each in fields(self) if isinstance(value := getattr(self, each.name), list)}
+
+    def in_order(self) -> Self:
+        """The same by name, so that two runs agree whatever sizes their images had."""
+        return self.part(sorted(range(len(self)), key=self.sample_ids.__getitem__))
+
+    def each(self) -> list[float]:
+        """How well each sample was done, higher is better: for choosing some to look at."""
+        raise NotImplementedError
 
     def score(self) -> Scores:
         """All scores of the task."""
@@ -59,12 +68,39 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class About:
+    """What the corpus knows of a question or sentence.
+
+    Attributes:
+        kind: ontology node of the image's one cell; None where there is none.
+        topic: attribute that is asked about; None: not said.
+        values: (attribute, value) that the answer rests on.
+    """
+
+    kind: str | None = None
+    topic: str | None = None
+    values: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """What a record of a text task says."""
+        known = record["about"]
+        return cls(known["kind"], known["topic"], tuple((name, value) for name, value in known["values"] if value))
+
+
+@dataclass(frozen=True)
 class ClassEvidence(Evidence):
-    """Class ids; `names` of all classes."""
+    """Class ids; `names` of all classes; `sure`: the probability of each class that was found."""
 
     truth: list[int]
     found: list[int]
     names: tuple[str, ...]
+    sure: list[float] = field(default_factory=list)
+
+    def each(self) -> list[float]:
+        """The probability of the class found, negative where it is wrong."""
+        sure = self.sure or [1.0] * len(self)
+        return [p if a == b else -p for a, b, p in zip(self.truth, self.found, sure, strict=True)]
 
     def score(self) -> Scores:
         """See `scores.classification`."""
@@ -96,10 +132,15 @@ class ClassEvidence(Evidence):
 
 @dataclass(frozen=True)
 class MaskEvidence(Evidence):
-    """Dice and IoU of each image."""
+    """Dice and IoU of each image; `drawn`: true and found mask of each, as PNG of one bit a pixel."""
 
     dice: list[float]
     iou: list[float]
+    drawn: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def each(self) -> list[float]:
+        """Dice."""
+        return self.dice
 
     def score(self) -> Scores:
         """Means over images."""
@@ -124,6 +165,13 @@ class BoxEvidence(Evidence):
     names: tuple[str, ...]
     threshold: float
 
+    def each(self) -> list[float]:
+        """F1 of the boxes above the threshold, by class and place."""
+        return [
+            scores.box_f1(boxes, labels, found.above(self.threshold))
+            for boxes, labels, found in zip(self.boxes, self.labels, self.found, strict=True)
+        ]
+
     def score(self) -> Scores:
         """Average precision, confusion, and morphology of the boxes that were found."""
         return {
@@ -141,23 +189,75 @@ class BoxEvidence(Evidence):
 
 @dataclass(frozen=True)
 class TextEvidence(Evidence):
-    """Texts that should have come out, that came out, and what was asked."""
+    """Texts that should have come out, that came out, and what was asked.
+
+    Attributes:
+        truth: the answers of the corpus.
+        found: those of the model.
+        asked: prompts.
+        about: what the corpus knows of each question.
+    """
 
     truth: list[str]
     found: list[str]
     asked: list[str]
+    about: list[About] = field(default_factory=list)
+
+    def each(self) -> list[float]:
+        """ROUGE-L."""
+        return scores.per_text(self.truth, self.found)[1]
 
     def score(self) -> Scores:
-        """See `scores.text`."""
-        return scores.text(self.truth, self.found)
+        """See `scores.text`; and the accuracy of attributes, where answers name them."""
+        readable = [
+            (name, hit) for name, hit in zip(self._topics(), self._attributes(), strict=True) if hit is not None
+        ]
+        result: Scores = scores.text(self.truth, self.found)
+        if readable:
+            by_name = {
+                name: [hit for each, hit in readable if each == name] for name in sorted({n for n, _ in readable})
+            }
+            result["attribute_accuracy"] = float(np.mean([hit for _, hit in readable]))
+            result["attributes"] = {
+                name: {"accuracy": float(np.mean(hits)), "answers": len(hits)} for name, hits in by_name.items()
+            }
+        return result
 
     def metrics(self) -> dict[str, Metric]:
-        """Exact match, ROUGE-L."""
+        """Exact match, ROUGE-L, accuracy of attributes."""
         exact, rouge = scores.per_text(self.truth, self.found)
-        return {
+        result: dict[str, Metric] = {
             "exact_match": lambda weight: _mean(exact, weight),
             "rouge_l": lambda weight: _mean(rouge, weight),
         }
+        hits = self._attributes()
+        known = np.array([hit is not None for hit in hits], bool)
+        if known.any():
+            right = np.array([float(hit or 0) for hit in hits])
+
+            def accuracy(weight: np.ndarray) -> float:
+                return _mean(right[known], weight[known]) if weight[known].sum() else float("nan")
+
+            result["attribute_accuracy"] = accuracy
+        return result
+
+    def _topics(self) -> list[str]:
+        return [each.topic or "none" for each in self.about] or ["none"] * len(self)
+
+    def _attributes(self) -> list[bool | None]:
+        """Whether each answer names the values that the true one names; None where that one names none."""
+        if not self.about:
+            return [None] * len(self)
+        known: dict[str, set[str]] = {}
+        for each in self.about:
+            for name, value in each.values:
+                known.setdefault(name, set()).add(value)
+        result: list[bool | None] = []
+        for truth, found, each in zip(self.truth, self.found, self.about, strict=True):
+            names = sorted({name for name, _ in each.values})
+            wanted = [values_named(truth, known[name]) for name in names]
+            result.append([values_named(found, known[name]) for name in names] == wanted if any(wanted) else None)
+        return result
 
 
 def _mean(values: Any, weight: np.ndarray) -> float:

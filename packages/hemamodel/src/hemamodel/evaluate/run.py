@@ -1,6 +1,6 @@
 """Scores of a run: its tasks, on the sources that it trained on or on others, by the corpus' split and by others'."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import hemadata
 import torch
+from transformers import T5Tokenizer
 
 from hemamodel.data.tasks import stage_dataset
 from hemamodel.errors import InputMissingError, UsageError
-from hemamodel.evaluate.evidence import Evidence
+from hemamodel.evaluate.beside import beside, text_baselines, text_parts
+from hemamodel.evaluate.evidence import Evidence, TextEvidence
 from hemamodel.evaluate.interval import DRAWS, interval
 from hemamodel.evaluate.tasks import Examination, examine
+from hemamodel.model.unihema import UniHema
 from hemamodel.stages import stage_of
+from hemamodel.train.runs import Run
 from hemamodel.train.start import load_run
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
 
 Told = Callable[[str, int, int], None]
+Seen = Callable[[str, Evidence, "Corpus"], None]
 OTHERS = ("split_upstream", "split_paper")  # splits that may share pictures with training
 
 
@@ -51,6 +56,9 @@ def evaluate(
     threshold: float = 0.3,
     draws: int = DRAWS,
     told: Told | None = None,
+    against: Path | None = None,
+    baselines: bool = False,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:
     """Scores of a complete run.
 
@@ -67,44 +75,86 @@ def evaluate(
         threshold: least score of a detection that counts for confusion and morphology.
         draws: of the bootstrap.
         told: told of the progress, task by task.
+        against: another complete run that is asked the same; a blind one of the same steps and seed says what looking
+            is worth.
+        baselines: text tasks: ask the run again with exchanged pictures, which takes as long again.
+        seen: given each task, what was found and the corpus, for a look at samples.
 
     Returns:
         `run, stage, corpus_id, trained_on_corpus_id, split, overfit, seed, sources`, `absent` (tasks of the stage that
         the corpus has nothing for) and `scores`: task -> scores, with `intervals`, `by_source`, and, where the
         publisher's or the paper's split has other rows, `split_upstream` and `split_paper`: scores there, how many of
-        those rows are in the corpus' training part (`leaked`), and scores `without_leaked`.
+        those rows are in the corpus' training part (`leaked`), and scores `without_leaked`. `baselines`: name of
+        `names.NAMES` -> its scores and the paired `difference`; the text tasks also on each of `names.PARTS`.
 
     Raises:
         InputMissingError: the corpus has nothing to evaluate a task on.
+        UsageError: `against` was not trained for a task, or is not asked the same samples.
     """
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     found, model, tokenizer = load_run(run)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(place)
+    other = load_run(against) if against else None
+    if other:
+        other[1].to(place)
     settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
         places = places_of(opened)
         for task in tasks or settings.stage.tasks:
             config = stage_of(task, settings.stage)
 
-            def examined(by: str, without: set[str], task: str = task, config: Any = config) -> Evidence:
+            def examined(
+                by: str = "split",
+                without: Container[str] = (),
+                asked: tuple[Run, UniHema, T5Tokenizer] = (found, model, tokenizer),
+                chosen: Sequence[str] | None = sources or None,
+                pictures: dict[str, str] | None = None,
+                task: str = task,
+            ) -> Evidence:
+                whose, answering, its_words = asked
                 dataset = stage_dataset(
-                    opened, config, task, split, training=False, sources=sources or None, limit=limit, by=by,
-                    without=without,
+                    opened, stage_of(task, whose.settings.stage), task, split, training=False, sources=chosen,
+                    limit=limit, by=by, without=without, pictures=pictures,
                 )  # fmt: skip
-                built = getattr(model.config.classes, task, 0)
+                built = getattr(answering.config.classes, task, 0)
                 if dataset.classes != built:
-                    raise UsageError(f"{run} tells {built} classes of {task} apart, this corpus has {dataset.classes}.")
+                    raise UsageError(
+                        f"{whose.path} tells {built} classes of {task} apart, this corpus has {dataset.classes}."
+                    )
                 tell = (lambda done, all_: told(task, done, all_)) if told else None
-                return examine(Examination(model, tokenizer, dataset, batch_size, workers, tell, threshold))
+                what = Examination(answering, its_words, dataset, batch_size, workers, tell, threshold)
+                return examine(what).in_order()
 
             try:
-                evidence = examined("split", set())
+                evidence = examined()
             except InputMissingError:
                 if tasks or len(settings.stage.tasks) == 1:
                     raise
                 absent.append(task)
                 continue
-            results[task] = scored(evidence, places, draws)
             used[task] = sorted(set(evidence.sources))
+            results[task] = scored(evidence, places, draws)
+            others: dict[str, Evidence] = {}
+            if other:
+                if task not in other[0].settings.stage.tasks:
+                    raise UsageError(f"{against} was not trained for {task}: choose another run, or other tasks.")
+                name = "blind" if other[0].settings.stage.data.blind else "against"
+                others[name] = examined(asked=other, chosen=used[task])
+            parts: dict[str, list[int]] = {}
+            if isinstance(evidence, TextEvidence):
+                looks = config.tasks[task].image is not None and not settings.stage.data.blind  # type: ignore[index]
+                ask = (lambda pictures: examined(pictures=pictures)) if baselines and looks else None
+                units = {name: place.unit for name, place in places.items()}
+                others |= text_baselines(evidence, opened, task, config, units, ask)
+                parts = text_parts(evidence, opened, {name: place.split for name, place in places.items()})
+            results[task] |= _beside(evidence, others, places, draws)
+            for name, at in parts.items():
+                part, theirs = evidence.part(at), {each: whose.part(at) for each, whose in others.items()}
+                results[task][name] = (
+                    scored(part, places, draws) | _beside(part, theirs, places, draws) if at else {"samples": 0}
+                )
+            if seen:
+                seen(task, evidence, opened)
             if split == "test" and limit is None:
                 results[task] |= _by_others(opened, task, used[task], evidence, examined, places, draws)
         return {
@@ -115,11 +165,39 @@ def evaluate(
             "split": split,
             "overfit": settings.overfit,
             "seed": settings.seed,
+            "steps": found.steps,
             "blind": settings.stage.data.blind,
             "sources": used,
             "absent": absent,
             "scores": results,
+            "against": about_run(other[0], found) if other else None,
         }
+
+
+def about_run(run: Run, beside: Run) -> dict[str, Any]:
+    """Another run, and in what its training differs, where it should differ in one thing alone."""
+
+    def trained(each: Run) -> dict[str, Any]:
+        settings, data = each.settings, each.settings.stage.data
+        return {
+            "corpus_id": settings.corpus_id,
+            "seed": settings.seed,
+            "steps": each.steps,
+            "blind": data.blind,
+            "sources": {
+                str(task): sorted(name for name, weight in of.items() if weight) for task, of in data.train.items()
+            },
+        }
+
+    one, other = trained(run), trained(beside)
+    return {"run": str(run.path), **one, "differs": [name for name in one if one[name] != other[name]]}
+
+
+def _beside(
+    evidence: Evidence, others: Mapping[str, Evidence], places: Mapping[str, Place], draws: int
+) -> dict[str, Any]:
+    found = beside(evidence, others, [places[name].unit for name in evidence.sample_ids], draws)
+    return {"baselines": found} if found else {}
 
 
 def scored(evidence: Evidence, places: Mapping[str, Place], draws: int = DRAWS) -> dict[str, Any]:
@@ -137,7 +215,7 @@ def _by_others(
     task: str,
     sources: Sequence[str],
     evidence: Evidence,
-    examined: Callable[[str, set[str]], Evidence],
+    examined: Callable[[str, Container[str]], Evidence],
     places: Mapping[str, Place],
     draws: int,
 ) -> dict[str, Any]:

@@ -187,6 +187,13 @@ def morphology(
     return result
 
 
+def box_f1(boxes: Tensor, labels: Tensor, found: Detections) -> float:
+    """F1 of one image: a detection is right where it overlaps a box of its class by half; 1 where there is nothing."""
+    kinds = {int(each) for each in (*labels, *found.labels)}
+    hits = sum(len(pairs(found.boxes[found.labels == kind].cpu(), boxes[labels == kind])) for kind in kinds)
+    return 2 * hits / (len(boxes) + len(found.boxes)) if kinds else 1.0
+
+
 def text(truth: Sequence[str], found: Sequence[str]) -> Scores:
     """Exact match, BLEU-1 to 4 of the whole corpus, mean ROUGE-1, 2 and L; case and surrounding space do not count."""
     from rouge_score.rouge_scorer import RougeScorer

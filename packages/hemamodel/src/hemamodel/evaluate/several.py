@@ -56,8 +56,12 @@ def against(one: Evidence, other: Evidence, units: Sequence[str], draws: int = D
     Raises:
         UsageError: they are not of the same samples.
     """
-    if one.sample_ids != other.sample_ids:
-        raise UsageError("The two runs were not asked of the same samples.")
+    asked = [getattr(each, "asked", None) for each in (one, other)]
+    if one.sample_ids != other.sample_ids or asked[0] != asked[1]:
+        raise UsageError(
+            f"The two runs were not asked of the same samples: {len(one):,} and {len(other):,}. "
+            "Choose runs of the same view, regions and prompts."
+        )
     ours, theirs = one.metrics(), other.metrics()
     result = {}
     for name in ours:

@@ -1,15 +1,19 @@
 """One task of a model on one dataset: run it over every sample, then score."""
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from PIL import Image
 from transformers import T5Tokenizer
 
 from hemamodel.data import Batch, CorpusDataset, decode, evaluation_loader
+from hemamodel.data.batches import by_padded_size
 from hemamodel.data.records import Record
 from hemamodel.evaluate import scores
-from hemamodel.evaluate.evidence import BoxEvidence, ClassEvidence, Evidence, MaskEvidence, TextEvidence
+from hemamodel.evaluate.evidence import About, BoxEvidence, ClassEvidence, Evidence, MaskEvidence, TextEvidence
 from hemamodel.model.tokenizer import decode as words
 from hemamodel.model.unihema import UniHema
 from hemamodel.predict.results import Detections, detections, masks
@@ -63,13 +67,15 @@ def examine(what: Examination) -> Evidence:
 
 
 def _classification(what: Examination) -> Evidence:
-    truth, found, names = list[int](), list[int](), _Names()
+    truth, found, sure, names = list[int](), list[int](), list[float](), _Names()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None and batch.labels is not None
         truth += batch.labels.tolist()
-        found += what.model.classify(batch.images, batch.padding).argmax(-1).tolist()
+        best = what.model.classify(batch.images, batch.padding).float().softmax(-1).max(-1)
+        found += best.indices.tolist()
+        sure += best.values.tolist()
         names.add(batch)
-    return ClassEvidence(names.samples, names.sources, truth, found, what.dataset.class_names)
+    return ClassEvidence(names.samples, names.sources, truth, found, what.dataset.class_names, sure)
 
 
 def _detection(what: Examination) -> Evidence:
@@ -89,6 +95,7 @@ def _detection(what: Examination) -> Evidence:
 
 def _segmentation(what: Examination) -> Evidence:
     records, dice, iou, names = what.records(), list[float](), list[float](), _Names()
+    drawn = list[tuple[bytes, bytes]]()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None and batch.sizes is not None
         logits = what.model.segment(batch.images, batch.padding, prompt_of(what.model, what.tokenizer, batch))
@@ -98,9 +105,11 @@ def _segmentation(what: Examination) -> Evidence:
             data = what.dataset.corpus.mask(name)  # as stored, not the resized one that the model sees
             assert data is not None
             truth = decode.mask(data, records[name]["foreground"])[0].numpy().astype(bool)
-            for kept, value in zip((dice, iou), scores.overlap(truth, mask.cpu().numpy()), strict=True):
+            ours = mask.cpu().numpy()
+            drawn.append((one_bit(truth), one_bit(ours)))
+            for kept, value in zip((dice, iou), scores.overlap(truth, ours), strict=True):
                 kept.append(value)
-    return MaskEvidence(names.samples, names.sources, dice, iou)
+    return MaskEvidence(names.samples, names.sources, dice, iou, drawn)
 
 
 def _text(what: Examination) -> Evidence:
@@ -118,7 +127,16 @@ def _text(what: Examination) -> Evidence:
         found += words(what.tokenizer, ids)
         asked += batch.prompts
         names.add(batch)
-    return TextEvidence(names.samples, names.sources, truth, found, asked)
+    order = [index for group in by_padded_size(what.dataset, what.batch_size) for index in group]
+    about = [About.of(what.dataset.record(index)) for index in order]
+    return TextEvidence(names.samples, names.sources, truth, found, asked, about)
+
+
+def one_bit(mask: np.ndarray) -> bytes:
+    """PNG of a bool [H, W]: a few kilobytes, so that those of a whole test fit into memory."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 class _Names:

@@ -1,12 +1,43 @@
 """Scores as a person reads them: lines for a terminal, a page of Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from hemamodel.evaluate.names import NAMES, PARTS
 from hemamodel.evaluate.paper import published
 
-MAIN = ("macro_f1", "weighted_f1", "accuracy", "dice", "iou", "ap50", "ap", "exact_match", "bleu_4", "rouge_l")
+MAIN = (
+    "macro_f1",
+    "weighted_f1",
+    "accuracy",
+    "dice",
+    "iou",
+    "ap50",
+    "ap",
+    "exact_match",
+    "bleu_4",
+    "rouge_l",
+    "attribute_accuracy",
+)
 OTHERS = {"split_upstream": "the publisher's test", "split_paper": "the paper's test"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a page: `text`, or a table of `head` and `rows`.
+
+    Attributes:
+        kind: title, heading, note, text, item or table.
+        text: of all but tables.
+        head: of a table.
+        rows: the same.
+    """
+
+    kind: str
+    text: str = ""
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -22,12 +53,13 @@ def table(found: Mapping[str, Any]) -> str:
             lines.append("  morphology of " + _found(scores["morphology"]))
             lines += [f"    {name:32} macro_f1 {short(each['macro_f1'])}   {each['boxes']:,} boxes"
                       for name, each in scores["morphology"]["attributes"].items()]  # fmt: skip
-        lines += [f"  {line}" for line in _by_others(scores)]
+        lines += [f"  {line}" for line in (*_beside(scores), *_by_others(scores))]
     return "\n".join(lines)
 
 
 def page(found: Mapping[str, Any]) -> str:
     """The same as Markdown."""
+<<<<<<< HEAD
     return "\n".join([f"# {found['run']}\n", *sections(found)]) + "\n"
 
 
@@ -53,23 +85,98 @@ def sections(found: Mapping[str, Any], level: str = "##") -> Iterator[str]:
                 [slug, f"{each['samples']:,}", *(_with_interval(each, kind) for kind in kinds), _paper(task, slug)]
                 for slug, each in parts.items()
             ],
+=======
+    return "\n".join(line for block in blocks(found) for line in _markdown(block)) + "\n"
+
+
+def _markdown(block: Block) -> Iterator[str]:
+    if block.kind == "table":
+        yield from markdown(block.head, block.rows)
+    else:
+        mark = {"title": "# ", "heading": "\n## ", "note": "> ", "item": "* "}.get(block.kind, "")
+        yield f"{mark}{block.text}" + ("" if block.kind == "item" else "\n")
+
+
+def blocks(found: Mapping[str, Any]) -> Iterator[Block]:
+    """What a page says, a heading before each task."""
+    yield Block("title", found["run"])
+    where = f"Stage {found['stage']}, seed {found['seed']}, on {found['split']} of corpus {found['corpus_id']}."
+    yield Block("text", f"{where} In brackets: 95 % of a bootstrap over groups (patients, films, cells).")
+    yield from (Block("note", line) for line in _warnings(found))
+    for task, scores in found["scores"].items():
+        yield Block("heading", task)
+        yield from _of_task(task, scores, found["sources"][task])
+
+
+def _of_task(task: str, scores: Mapping[str, Any], sources: Sequence[str]) -> Iterator[Block]:
+    kinds = [name for name in MAIN if name in scores]
+    parts = scores.get("by_source") or {slug: scores for slug in sources}
+    parts = parts if len(parts) == 1 else {**parts, "all": scores}
+    yield _table(
+        ["source", "samples", *kinds, "paper"],
+        ([slug, f"{each['samples']:,}", *(_with_interval(each, kind) for kind in kinds), _paper(task, slug)]
+         for slug, each in parts.items()),
+    )  # fmt: skip
+    for name, part in _parts(scores).items():
+        if name:
+            yield Block("text", f"{name}, {part['samples']:,} samples: {_main(part) or '-'}")
+        if part.get("baselines"):
+            yield _baselines(part, kinds)
+    if scores.get("classes"):
+        columns = sorted({key for each in scores["classes"].values() for key in each})
+        yield _table(
+            ["class", *columns],
+            ([name, *(short(each.get(key)) for key in columns)] for name, each in scores["classes"].items()),
+>>>>>>> w/base6
         )
-        if scores.get("classes"):
-            columns = sorted({key for each in scores["classes"].values() for key in each})
-            yield from markdown(
-                ["class", *columns],
-                [[name, *(short(each.get(key)) for key in columns)] for name, each in scores["classes"].items()],
-            )
-        if scores.get("morphology"):
-            yield f"Morphology of {_found(scores['morphology'])}\n"
-            yield from markdown(
-                ["attribute", "macro F1", "boxes"],
-                [[name, short(each["macro_f1"]), f"{each['boxes']:,}"]
-                 for name, each in scores["morphology"]["attributes"].items()],
-            )  # fmt: skip
-        for line in _by_others(scores):
-            yield f"* {line}"
-        yield ""
+    if scores.get("morphology"):
+        yield Block("text", f"Morphology of {_found(scores['morphology'])}")
+        yield _table(
+            ["attribute", "macro F1", "boxes"],
+            ([name, short(each["macro_f1"]), f"{each['boxes']:,}"]
+             for name, each in scores["morphology"]["attributes"].items()),
+        )  # fmt: skip
+    if scores.get("attributes"):
+        yield _table(
+            ["attribute in answers", "accuracy", "answers that name it"],
+            ([name, short(each["accuracy"]), f"{each['answers']:,}"] for name, each in scores["attributes"].items()),
+        )
+    yield from (Block("item", line) for line in _by_others(scores))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Block:
+    return Block("table", head=head, rows=list(rows))
+
+
+def _parts(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """All samples, under no name, and the parts of them that are scored alone."""
+    return {"": scores, **{PARTS[name].capitalize(): scores[name] for name in PARTS if name in scores}}
+
+
+def _baselines(scores: Mapping[str, Any], kinds: Sequence[str]) -> Block:
+    """Beside whom, their scores, and by how much the run is better."""
+    paired = [kind for kind in kinds if any(kind in each["difference"] for each in scores["baselines"].values())]
+    head = ["beside", *kinds, *(f"better by, {kind}" for kind in paired)]
+    rows = [
+        [NAMES[name], *(_with_interval(each, kind) for kind in kinds), *(_gain(each, kind) for kind in paired)]
+        for name, each in scores["baselines"].items()
+    ]
+    return _table(head, rows)
+
+
+def _gain(baseline: Mapping[str, Any], kind: str) -> str:
+    by = baseline["difference"].get(kind)
+    return f"{by['difference']:+.3f} ({by['low']:+.3f} to {by['high']:+.3f})" if by else "-"
+
+
+def _beside(scores: Mapping[str, Any]) -> Iterator[str]:
+    """Baselines for a terminal."""
+    for name, part in _parts(scores).items():
+        if name:
+            yield f"{name}, {part['samples']:,} samples: {_main(part) or '-'}"
+        for other, each in part.get("baselines", {}).items():
+            gains = "   ".join(f"{kind} {_gain(each, kind)}" for kind in MAIN if kind in each["difference"])
+            yield f"  {NAMES[other]:26} {_main(each)}" + (f"; better by {gains}" if gains else "")
 
 
 def _warnings(found: Mapping[str, Any]) -> list[str]:
@@ -80,6 +187,10 @@ def _warnings(found: Mapping[str, Any]) -> list[str]:
         )
     if found["blind"]:
         lines.append("A blind run: it has never seen an image, nor does it here.")
+    if other := found["against"]:
+        lines.append(f"Beside {other['run']}" + (", a blind run." if other["blind"] else "."))
+        if differs := [name for name in other["differs"] if name != "blind"]:
+            lines.append(f"That run also differs in {', '.join(differs)}: the difference is not of one thing alone.")
     return lines + [f"{task}: the corpus has nothing for it in {found['split']}." for task in found["absent"]]
 
 
