@@ -72,18 +72,12 @@ def evaluate(
 
     from hemadata.atomic import write_text
 
-<<<<<<< HEAD
     from hemamodel.errors import UsageError
-    from hemamodel.evaluate.run import evaluate
-    from hemamodel.evaluate.several import over_seeds, seeds_page
-    from hemamodel.evaluate.tell import page, table
-    from hemamodel.fetch import locate
-=======
     from hemamodel.evaluate.gallery import Gallery
     from hemamodel.evaluate.run import evaluate
     from hemamodel.evaluate.several import over_seeds, seeds_page
     from hemamodel.evaluate.tell import blocks, page, table
->>>>>>> w/base6
+    from hemamodel.fetch import locate
 
     for each in run:
         if report is None and locate(each) != each:

@@ -59,7 +59,6 @@ def table(found: Mapping[str, Any]) -> str:
 
 def page(found: Mapping[str, Any]) -> str:
     """The same as Markdown."""
-<<<<<<< HEAD
     return "\n".join([f"# {found['run']}\n", *sections(found)]) + "\n"
 
 
@@ -70,30 +69,16 @@ def sections(found: Mapping[str, Any], level: str = "##") -> Iterator[str]:
         found: the answer of `evaluate`.
         level: of the headings.
     """
-    yield f"Stage {found['stage']}, seed {found['seed']}, on {found['split']} of corpus `{found['corpus_id']}`."
-    yield "In brackets: 95 % of a bootstrap over groups (patients, films, cells).\n"
-    for line in _warnings(found):
-        yield f"> {line}\n"
-    for task, scores in found["scores"].items():
-        yield f"{level} {task}\n"
-        kinds = [name for name in MAIN if name in scores]
-        parts = scores.get("by_source") or {slug: scores for slug in found["sources"][task]}
-        parts = parts if len(parts) == 1 else {**parts, "all": scores}
-        yield from markdown(
-            ["source", "samples", *kinds, "paper"],
-            [
-                [slug, f"{each['samples']:,}", *(_with_interval(each, kind) for kind in kinds), _paper(task, slug)]
-                for slug, each in parts.items()
-            ],
-=======
-    return "\n".join(line for block in blocks(found) for line in _markdown(block)) + "\n"
+    for block in blocks(found):
+        if block.kind != "title":
+            yield from _markdown(block, level)
 
 
-def _markdown(block: Block) -> Iterator[str]:
+def _markdown(block: Block, level: str) -> Iterator[str]:
     if block.kind == "table":
         yield from markdown(block.head, block.rows)
     else:
-        mark = {"title": "# ", "heading": "\n## ", "note": "> ", "item": "* "}.get(block.kind, "")
+        mark = {"heading": f"\n{level} ", "note": "> ", "item": "* "}.get(block.kind, "")
         yield f"{mark}{block.text}" + ("" if block.kind == "item" else "\n")
 
 
@@ -127,7 +112,6 @@ def _of_task(task: str, scores: Mapping[str, Any], sources: Sequence[str]) -> It
         yield _table(
             ["class", *columns],
             ([name, *(short(each.get(key)) for key in columns)] for name, each in scores["classes"].items()),
->>>>>>> w/base6
         )
     if scores.get("morphology"):
         yield Block("text", f"Morphology of {_found(scores['morphology'])}")
@@ -187,7 +171,7 @@ def _warnings(found: Mapping[str, Any]) -> list[str]:
         )
     if found["blind"]:
         lines.append("A blind run: it has never seen an image, nor does it here.")
-    if other := found["against"]:
+    if other := found.get("against"):
         lines.append(f"Beside {other['run']}" + (", a blind run." if other["blind"] else "."))
         if differs := [name for name in other["differs"] if name != "blind"]:
             lines.append(f"That run also differs in {', '.join(differs)}: the difference is not of one thing alone.")
