@@ -172,7 +172,8 @@ def test_node_that_sees_other_folders_stops_the_build_with_a_sentence(
 
 def test_node_that_does_not_mount_the_raw_data_is_named(cluster: Any, raw: Path, tmp_path: Path) -> None:
     """A real node in a mount namespace of its own, where the raw folder is empty."""
-    start = f"mount -t tmpfs none '{raw}' && exec ray start --address {cluster.address} --num-cpus 1 --block"
+    program = Path(sys.executable).with_name("ray")  # of this installation, whatever the PATH says
+    start = f"mount -t tmpfs none '{raw}' && exec '{program}' start --address {cluster.address} --num-cpus 1 --block"
     tried = subprocess.run(
         ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(raw)], capture_output=True, check=False
     )
