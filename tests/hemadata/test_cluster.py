@@ -20,6 +20,7 @@ from hemadata.cli import app
 from hemadata.errors import HemaError, UsageError
 from typer.testing import CliRunner
 
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # as `_connected` does it; Ray reads it when imported
 ray: Any = pytest.importorskip("ray")
 
 N = 32
@@ -124,10 +125,8 @@ def test_killed_worker_is_replaced(cluster: Any, raw: Path, whole: dict[str, byt
                 killed.append(pid)
 
     result = on_ray(cluster, raw, tmp_path / "c", kill)
-    assert result.error is None
+    assert result.error is None and killed
     assert everything(tmp_path / "c") == whole
-    if not killed:
-        pytest.skip("no process of Ray bore the name of a worker here: none was killed")
 
 
 def test_killed_node_costs_only_its_units(cluster: Any, raw: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
@@ -192,8 +191,6 @@ def test_node_that_does_not_mount_the_raw_data_is_named(cluster: Any, raw: Path,
             time.sleep(0.2)
         result = on_ray(cluster, raw, tmp_path / "c")
         assert isinstance(result.error, HemaError)
-        if "does not know the source" in str(result.error):
-            pytest.skip("`ray start` runs another installation of hemadata here")
         for word in ("Node ", f"does not see the raw folder {raw / 'raabin'}", "every node mounts at the same path"):
             assert word in str(result.error)
         assert not (tmp_path / "c" / "data").exists()

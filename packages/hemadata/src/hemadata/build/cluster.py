@@ -4,6 +4,7 @@ Ray is imported when a cluster is asked for. A unit whose node is lost is done a
 """
 
 import logging
+import os
 import platform
 import signal
 import threading
@@ -155,6 +156,9 @@ def _undisturbed() -> Iterator[None]:
 
 def _connected(address: str | None) -> tuple[Any, bool]:
     """Ray, and whether the connection was made here."""
+    # Under `uv run` Ray would ship the working folder and start each worker through uv: another installation than the
+    # one that the nodes share, and that `Sight` compares.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:
