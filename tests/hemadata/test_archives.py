@@ -107,11 +107,11 @@ def test_member_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> 
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("bomb.bin", bytes(50_000_000))
     (bomb,) = (f for f in RawTree.scan(tmp_path).files.values() if isinstance(f, Member))
-    lying = Member(bomb.path, bomb.name, 100, bomb.at, bomb.packed, bomb.method, bomb.check)
+    lying = Member(bomb.path, bomb.name, 100, bomb.at, bomb.compressed, bomb.method, bomb.check)
     with pytest.raises(OSError, match="checksum"):
         lying.read()
     with pytest.raises(OSError, match="at most"):
-        Member(bomb.path, bomb.name, MAX_FILE + 1, bomb.at, bomb.packed, bomb.method, bomb.check).read()
+        Member(bomb.path, bomb.name, MAX_FILE + 1, bomb.at, bomb.compressed, bomb.method, bomb.check).read()
 
 
 def zip_of(files: dict[str, bytes]) -> bytes:

@@ -141,7 +141,7 @@ def test_killed_node_costs_only_its_units(cluster: Any, raw: Path, whole: dict[s
 def test_errors_of_a_unit_are_those_of_one_process(cluster: Any, tmp_path: Path) -> None:
     from hemadata.build.cluster import Cluster
 
-    workers = Cluster(cluster.address, 1, Sight.of(tmp_path, "raabin", []))
+    workers = Cluster(cluster.address, 1, Sight.of(tmp_path, "raabin", [], 0))
     workers.submit(int, "ten")
     with pytest.raises(ValueError, match="invalid literal") as told:
         list(workers.wait())
@@ -230,7 +230,7 @@ def test_what_a_node_does_not_see_is_named(raw: Path, tmp_path: Path) -> None:
     sources.get("raabin").draw(copy, 4, 0)
     source = sources.get("raabin")
     refs = list(source.index(source.open_raw([copy])))
-    seen = Sight.of(folder, "raabin", refs)
+    seen = Sight.of(folder, "raabin", refs, len(refs))
     assert seen.complaint() == "" and seen.answer("n1") == "" and seen.answered("n1") == ""
     assert "writes into another folder" in seen.answered("n2")
     assert f"does not see the output folder {out}." in replace(seen, token=folder / "seen-else").complaint()

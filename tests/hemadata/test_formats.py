@@ -353,7 +353,7 @@ def test_folder_is_there_by_its_whole_name_at_any_depth(tmp_path: Path) -> None:
 # Names and numbers that join files
 
 
-def test_what_stands_alone_is_reported_once_and_pairs_keep_the_order_of_the_images(tmp_path: Path) -> None:
+def test_what_stands_alone_is_reported_once_and_pairs_come_in_the_order_of_the_keys(tmp_path: Path) -> None:
     files = tree(tmp_path, dict.fromkeys(("i/b.jpg", "i/a.jpg", "i/c.jpg", "m/a.png", "m/c.png", "m/z.png"), "")).files
     images = {name: files[f"i/{name}.jpg"] for name in "bca"}
     masks = {name: files[f"m/{name}.png"] for name in "zac"}
@@ -363,7 +363,7 @@ def test_what_stands_alone_is_reported_once_and_pairs_keep_the_order_of_the_imag
         told.append((file.name, record, reason, detail))
 
     found = [(key, image.name, mask.name) for key, image, mask in paired(images, masks, problem)]
-    assert found == [("c", "i/c.jpg", "m/c.png"), ("a", "i/a.jpg", "m/a.png")]
+    assert found == [("a", "i/a.jpg", "m/a.png"), ("c", "i/c.jpg", "m/c.png")]
     alone = [("i/b.jpg", "b", "missing_annotation"), ("m/z.png", "z", "missing_image")]
     assert [entry[:3] for entry in told] == alone and told[0][3] == "no mask of that name"
 
@@ -374,7 +374,7 @@ def test_what_stands_alone_is_reported_once_and_pairs_keep_the_order_of_the_imag
 
     told.clear()
     assert [content for _, _, content in matched(images, masks, read, problem)] == ["c"]
-    assert [entry[:3] for entry in told] == [alone[0], ("m/a.png", "a", "unreadable_annotation"), alone[1]]
+    assert [entry[:3] for entry in told] == [("m/a.png", "a", "unreadable_annotation"), *alone]
 
 
 def test_numbered_files_are_in_the_order_of_their_numbers_and_end_with_the_release(tmp_path: Path) -> None:

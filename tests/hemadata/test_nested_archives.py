@@ -144,7 +144,7 @@ def test_member_as_a_stream_is_the_member_as_a_whole(method: int | None, tmp_pat
 def test_member_that_lies_is_refused_as_a_stream_too(wrong: str, tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(zip_of({"a": bytes(range(256)) * 5000}))
     (member,) = (f for f in RawTree.scan(tmp_path).files.values() if isinstance(f, Member))
-    told = {"size": member.size, "at": member.at, "packed": member.packed, "check": member.check}
+    told = {"size": member.size, "at": member.at, "packed": member.compressed, "check": member.check}
     told[wrong] += {"size": -1, "at": 1, "packed": -50, "check": -1}[wrong]
     lying = Member(member.path, member.name, told["size"], told["at"], told["packed"], member.method, told["check"])
     for read in (lying.read, lambda: lying.open().read()):

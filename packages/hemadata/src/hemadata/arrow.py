@@ -32,7 +32,7 @@ def told(
         raise CorpusError(f"{path} cannot be read ({first}). {advice}") from error
 
 
-ROW_GROUP_ROWS = 20_000  # of table files: bounds the memory of who writes and who reads them
+ROW_GROUP_ROWS = 2_000  # of table files: bounds the memory of who writes and who reads them
 
 
 class Structs(Sequence[dict[str, Any]]):
@@ -143,7 +143,13 @@ def in_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema | None = None, durable: bool = True) -> None:
+def write_tables(
+    path: Path,
+    tables: Iterable[pa.Table],
+    schema: pa.Schema | None = None,
+    durable: bool = True,
+    group_rows: int = ROW_GROUP_ROWS,
+) -> None:
     """Write a table file (index, assignment, fingerprints) atomically, a row group at a time.
 
     Args:
@@ -151,12 +157,13 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema | Non
         tables: its rows.
         schema: of the tables; None: there is at least one, and it tells.
         durable: as in `atomic.write_bytes`.
+        group_rows: rows of a row group.
     """
     temporary, rows = temporary_name(path), iter(tables)
     first = list(islice(rows, 0 if schema else 1))
     with pq.ParquetWriter(temporary, schema or first[0].schema, compression="ZSTD") as writer:
-        for table in in_groups(chain(first, rows), ROW_GROUP_ROWS):
-            writer.write_table(table)
+        for table in in_groups(chain(first, rows), group_rows):
+            writer.write_table(table.combine_chunks())  # equal rows, equal bytes: chunks would begin new pages
     if durable:
         publish({temporary: path})
     else:

@@ -139,7 +139,7 @@ def _decide_source(rows: list[Member], anchor: list[Member], links: list[tuple[s
             follows = True
             for member in mine:
                 result.split[member.sample_id], result.basis[member.sample_id] = split, "group"
-    published = honoured((name, member.upstream) for name, group in free for member in group)
+    published = honoured(lambda: ((name, member.upstream) for name, group in free for member in group))
     cost.basis = "group" if follows else "hash" if published is None else "upstream"
     for name, group in free:
         if any(member.upstream for member in group):

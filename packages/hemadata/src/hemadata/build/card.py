@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hemadata import ontology, schema
-from hemadata.build.assign import ARROW, read_assignment
+from hemadata.arrow import ROW_GROUP_ROWS, in_groups
+from hemadata.build.assign import assignment_parts
 from hemadata.build.digest import rows_digest
 from hemadata.build.records import Manifest
 from hemadata.quarantine import WITHHELD
@@ -151,7 +152,7 @@ def corpus_id(corpus: Path, manifests: list[Manifest]) -> str:
         for shard in sorted(manifest.shards, key=lambda s: s.path):
             digest.update(f"{shard.path} {shard.rows_digest}\n".encode())
     built = {manifest.source for manifest in manifests}
-    table = read_assignment(corpus).cast(ARROW)
-    table = table.filter(pc.is_in(table["source"], pa.array(sorted(built), pa.string())))
-    digest.update(rows_digest([table]).encode())
+    mine = pa.array(sorted(built), pa.string())
+    parts = (table.filter(pc.is_in(table["source"], mine)) for table in assignment_parts(corpus))
+    digest.update(rows_digest(in_groups(parts, ROW_GROUP_ROWS)).encode())
     return digest.hexdigest()[:16]

@@ -19,6 +19,7 @@ from hemadata.errors import HemaError, UsageError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+ROOM = 64  # units that are made and sent before the first one is done, at least
 RETRIES = 3  # of a unit whose process or node is lost
 PATIENCE = 60.0  # seconds without any node that could do a unit
 TICK = 0.5  # seconds between two looks at what is done
@@ -46,6 +47,7 @@ class Cluster:
         self._running: dict[Any, None] = {}
         self._do = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_do)
         self._look()
+        self.room = max(ROOM, 2 * jobs, 2 * int(self._ray.cluster_resources().get("CPU", 0)))
 
     def submit(self, function: Callable[[Task], Result], task: Task) -> None:
         """Take a task on."""

@@ -4,8 +4,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from hemadata import sources
 from hemadata.build import finish
 from hemadata.build.assign import assign, placement
 from hemadata.build.attempts import state_folder
+from hemadata.build.dealing import Unit
 from hemadata.build.executors import Executor, executor
 from hemadata.build.images import Check
 from hemadata.build.plan import Plan, make_plan, plan_summary, unit_key
 from hemadata.build.records import Manifest, UnitRecord, read_manifest
 from hemadata.build.replace import replace_stale
-from hemadata.build.units import UnitTask, collector_paused, run_unit
+from hemadata.build.units import UnitTask, collector_paused, memory_given_back, run_unit
 from hemadata.errors import CorpusError, HemaError, UsageError
 from hemadata.formats.spool import Spool, Tell
 from hemadata.quarantine import WITHHELD, Quarantined, undeclared
@@ -123,7 +125,7 @@ def build(
     results = []
     for source in wanted:
         try:
-            with collector_paused():
+            with collector_paused(), memory_given_back():
                 results.append(_build_one(source, roots, out, options, progress, tell))
             if source.facts.anchor == source.name and source.facts.family and not options.dry_run:
                 results[-1].moved = replace_stale(out, source.facts.family, besides=source.name)
@@ -203,26 +205,33 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
             f"{out} holds {held} of {name}; {asked} would replace them. Use another --out, or remove {out} first."
         )
     assigned = assign(out, plan)
-    tasks = [
-        UnitTask(
+    units = {unit.bucket: unit for unit in plan.units}
+
+    def task_of(bucket: int) -> UnitTask:
+        refs = list(units[bucket].refs)
+        return UnitTask(
             source=name,
             corpus=out,
-            bucket=unit.bucket,
-            key=unit_key(plan, unit, options.of_rows),
-            refs=unit.refs,
-            assigned={f"{name}/{ref.key}": assigned[f"{name}/{ref.key}"] for ref in unit.refs},
+            bucket=bucket,
+            key=unit_key(plan, refs, options.of_rows),
+            refs=refs,
+            assigned={f"{name}/{ref.key}": assigned[f"{name}/{ref.key}"] for ref in refs},
             check=options.check,
             prompt=options.prompt,
             phantom=options.phantom,
         )
-        for unit in plan.units
-    ]
-    done = finish.finished_units(out, name, {task.bucket: (task.key, placement(task.assigned)) for task in tasks}, old)
-    tasks = [task for task in tasks if task.bucket not in done]
-    if tasks:
+
+    def facts_of(bucket: int) -> tuple[str, str]:
+        task = task_of(bucket)
+        return task.key, placement(task.assigned)
+
+    done = finish.finished_units(out, name, units, facts_of, old)
+    due = [unit for unit in plan.units if unit.bucket not in done]
+    tasks = (task_of(unit.bucket) for unit in due)
+    if due:
         spool.fill()
         state_folder(out, name).mkdir(parents=True, exist_ok=True)
-    records = [*done.values(), *_do(tasks, plan, options, progress)]
+    records = [*done.values(), *_do(tasks, due, plan, out, options, progress)]
     manifest = Manifest(
         source=name,
         task=source.facts.task,
@@ -246,7 +255,7 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
         shards=len(manifest.shards),
         planned=plan.images,
         units=len(plan.units),
-        units_done=len(tasks),
+        units_done=len(due),
         quarantine=manifest.quarantine,
         undeclared=undeclared(manifest.quarantine, source.facts.defects),
     )
@@ -254,16 +263,15 @@ def _run(plan: Plan, out: Path, options: Options, progress: Progress | None, spo
 
 def _version(plan: Plan) -> str:
     """Version of the rows: that of the facts page, or the one that the reader found."""
-    return " and ".join(sorted({ref.about.get("source_version", plan.source.facts.version) for ref in plan.refs}))
+    return " and ".join(sorted(plan.versions))
 
 
-def _workers(tasks: list[UnitTask], plan: Plan, options: Options) -> Executor:
-    if not options.cluster or not tasks:
-        return executor(min(options.jobs, len(tasks)))
+def _workers(units: int, plan: Plan, out: Path, options: Options) -> Executor:
+    if not options.cluster or not units:
+        return executor(min(options.jobs, units))
     from hemadata.build import cluster, sight
 
-    folder = state_folder(tasks[0].corpus, plan.source.name)
-    seen = sight.Sight.of(folder, plan.source.name, (ref for task in tasks for ref in task.refs))
+    seen = sight.Sight.of(state_folder(out, plan.source.name), plan.source.name, plan.refs, plan.images)
     try:
         return cluster.Cluster(options.cluster.address, options.jobs, seen)
     except BaseException:
@@ -271,20 +279,24 @@ def _workers(tasks: list[UnitTask], plan: Plan, options: Options) -> Executor:
         raise
 
 
-def _do(tasks: list[UnitTask], plan: Plan, options: Options, progress: Progress | None) -> list[UnitRecord]:
-    """Run the tasks; tells progress in images."""
-    sizes = {task.bucket: len(task.refs) for task in tasks}
+def _do(
+    tasks: Iterator[UnitTask], due: list[Unit], plan: Plan, out: Path, options: Options, progress: Progress | None
+) -> list[UnitRecord]:
+    """Run the tasks of the units that are due; tells progress in images."""
+    sizes = {unit.bucket: len(unit.refs) for unit in due}
     so_far = plan.images - sum(sizes.values())
     if progress:
         progress(plan.source.name, so_far, plan.images)
-    workers = _workers(tasks, plan, options)
+    workers = _workers(len(due), plan, out, options)
     records: list[UnitRecord] = []
     try:
-        for task in tasks:
+        for task in islice(tasks, workers.room):
             workers.submit(run_unit, task)
         for record in workers.wait():
             assert isinstance(record, UnitRecord)
             records.append(record)
+            for task in islice(tasks, 1):
+                workers.submit(run_unit, task)
             so_far += sizes[record.bucket]
             if progress:
                 progress(plan.source.name, so_far, plan.images)

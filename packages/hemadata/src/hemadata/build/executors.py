@@ -14,7 +14,12 @@ Result = TypeVar("Result")
 
 
 class Executor(Protocol):
-    """What the engine asks of an executor; every unit is safe to do again."""
+    """What the engine asks of an executor; every unit is safe to do again.
+
+    Tasks may be submitted while results are waited for, so that only as many as `room` need be made at a time.
+    """
+
+    room: int
 
     def submit(self, function: Callable[[Task], Result], task: Task) -> None:
         """Take a task on."""
@@ -28,6 +33,8 @@ class Executor(Protocol):
 
 class Serial:
     """Everything in this process, one after the other."""
+
+    room = 1
 
     def __init__(self) -> None:
         self._tasks: list[Callable[[], object]] = []
@@ -53,6 +60,7 @@ class Processes:
         spawn = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_parent)
         self._futures: set[Future[object]] = set()
+        self.room = jobs + 1  # one waits, so that no worker does
 
     def submit(self, function: Callable[[Task], Result], task: Task) -> None:
         """Take a task on."""
@@ -68,7 +76,8 @@ class Processes:
 
         while self._futures:
             done, self._futures = wait(self._futures, return_when=FIRST_COMPLETED)
-            for future in done:
+            while done:  # the results, once read, need not be held
+                future = done.pop()
                 try:
                     yield future.result()
                 except BrokenProcessPool as error:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from hemadata.arrow import write_tables
 from hemadata.build.attempts import read_part
-from hemadata.build.plan import bucket_of, hash_of
+from hemadata.build.dealing import bucket_of, hash_of
+from hemadata.build.parquet import ROW_GROUP_ROWS
 from hemadata.build.records import Manifest
 from hemadata.build.shards import FINGERPRINT_SCHEMA
 
@@ -92,7 +93,7 @@ def _write(corpus: Path, source: str, tables: Iterable[pa.Table]) -> None:
     path, some = fingerprints_path(corpus, source), (table for table in tables if table.num_rows)
     if first := next(some, None):
         path.parent.mkdir(exist_ok=True)
-        write_tables(path, chain([first], some), FINGERPRINT_SCHEMA)
+        write_tables(path, chain([first], some), FINGERPRINT_SCHEMA, group_rows=ROW_GROUP_ROWS)
     else:
         path.unlink(missing_ok=True)
 

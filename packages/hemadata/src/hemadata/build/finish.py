@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -27,20 +27,23 @@ CSV_COLUMNS = ("source", "severity", "reason", "file", "record", "detail")
 
 
 def finished_units(
-    corpus: Path, source: str, wanted: dict[int, tuple[str, str]], old: Manifest | None
+    corpus: Path, source: str, buckets: Iterable[int], wanted: Callable[[int], tuple[str, str]], old: Manifest | None
 ) -> dict[int, UnitRecord]:
     """Units that need not be done: their record has the wanted key and placement, shards and index rows are there.
 
     Args:
         corpus: folder of the corpus.
         source: slug.
+        buckets: of the plan.
         wanted: bucket -> key and placement of the plan.
         old: manifest of the last finished build.
     """
     standing = {unit.bucket: unit for unit in old.units} if old else {}
     tried, indexed = attempts(corpus, source), _indexed(corpus, source)
     found: dict[int, UnitRecord] = {}
-    for bucket, facts in wanted.items():
+    for bucket in buckets:
+        if bucket in tried or bucket in standing:
+            facts = wanted(bucket)
         if bucket in tried:  # newer than the manifest: its shards may have replaced older ones
             fitting = (a for a in tried[bucket] if a.record and (a.record.key, a.record.placed) == facts)
             if whole := next((attempt for attempt in fitting if attempt.is_whole(corpus)), None):

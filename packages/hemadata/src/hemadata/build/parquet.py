@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 32 << 20  # costs no throughput against 100 MB and bounds the memory of writers and readers
-ROW_GROUP_ROWS = 1000
+ROW_GROUP_ROWS = 256  # as many as the smallest units have: what a unit holds in memory does not grow with the source
 IMAGE_LEAVES = ("image.bytes", "mask.bytes")
 DISTINCT = ("sample_id", "source_file", "sha256", "pixel_hash", "native_group", "prompt")
 

@@ -3,9 +3,9 @@
 import json
 import marshal
 import traceback
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from sys import intern
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import xxhash
 
 from hemadata import schema
+from hemadata.build.dealing import HELD, Brief, Dealing, Unit
 from hemadata.errors import FormatError, HemaError, LayoutError, UnknownLabelError
 from hemadata.formats.rawtree import RawFile
 from hemadata.quarantine import REASONS, Quarantined
@@ -21,15 +22,7 @@ from hemadata.sources.base import Raw, Ref, Source
 UNIT_BYTES = 256 << 20
 UNIT_IMAGES = 256
 UNITS_BY_COUNT = 16  # beyond that, bytes make more units, and
-UNIT_MOST = 4096  # images: what a unit holds in memory must not grow with the source
-
-
-@dataclass(slots=True)
-class Unit:
-    """A bucket of the plan: the references whose hash begins with its number, in hash order."""
-
-    bucket: int
-    refs: list[Ref]
+UNIT_MOST = 2048  # images: what a unit holds in memory must not grow with the source
 
 
 @dataclass(slots=True)
@@ -40,9 +33,10 @@ class Plan:
     buckets: int
     units: list[Unit]
     problems: list[Quarantined]
+    versions: frozenset[str] = frozenset()
 
     @property
-    def refs(self) -> Iterable[Ref]:
+    def refs(self) -> Iterator[Ref]:
         """All references, unit by unit."""
         return (ref for unit in self.units for ref in unit.refs)
 
@@ -51,10 +45,27 @@ class Plan:
         """Number of images planned."""
         return sum(len(unit.refs) for unit in self.units)
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of the image files."""
-        return sum(ref.image.size for ref in self.refs)
+    def briefs(self) -> Iterator[Brief]:
+        """What the assignment asks of each reference, in the same order."""
+        return (brief for unit in self.units for brief in unit.briefs())
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of all references when the last one has come."""
+
+    bytes: int = 0
+    versions: set[str] = field(default_factory=set)
+    labels: dict[str | None, str] = field(default_factory=dict)  # the first image that has each
+    fine: dict[str | None, str] = field(default_factory=dict)
+
+    def add(self, ref: Ref, version: str) -> None:
+        self.bytes += ref.image.size
+        self.versions.add(ref.about.get("source_version", version))
+        self.fine.setdefault(ref.label_fine_raw, ref.image.name)
+        self.labels.setdefault(ref.label_raw, ref.image.name)
+        for word in ref.objects.words() if ref.objects else ():
+            self.labels.setdefault(word, ref.image.name)
 
 
 def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
@@ -68,37 +79,38 @@ def make_plan(source: Source, raw: Raw, limit: int | None = None) -> Plan:
     Raises:
         HemaError: the layout is not the published one, a key comes twice, or a raw label is not in the map.
     """
+    dealing, seen = Dealing(source.name), _Seen()
     try:
-        refs = list(_lean(islice(source.index(raw), limit)))
+        for ref in _lean(islice(source.index(raw), limit)):
+            dealing.add(ref)
+            seen.add(ref, source.facts.version)
     except LayoutError as error:
         raise LayoutError(" ".join([str(error), *_where_to_change(source, error), *_advice(raw)])) from error
     except (HemaError, OSError):
         raise
     except Exception as error:  # a reader met what nobody has seen in these data: no reason for a traceback
         raise FormatError(f"{raw.own.root}: {_stopped(source, error)}") from error
-    _refuse_doubles(source, refs)
-    _refuse_unknown_labels(source, refs)
+    buckets = _bucket_count(len(dealing), seen.bytes)
+    units = dealing.units(buckets)
+    _refuse_doubles(source, units)
+    _refuse_unknown_labels(source, seen)
     for tree in raw.trees.values() if len(raw.trees) == 1 else [raw.own]:
         for file in tree.junk:
             raw.problem(file, "", "junk_file", f"{file.size} bytes")
         for name, why in tree.left_out:
             raw.problem(name, "", "left_out", why)
-    if not refs:
+    if not units:
         found = f"{raw.own.root}: no image of {source.name} was found there; see hemadata sources show {source.name}."
         raise HemaError(" ".join([found, *_most_common(raw.problems), *_advice(raw)]))
-    buckets = _bucket_count(len(refs), sum(ref.image.size for ref in refs))
-    hashed: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
-    for ref in refs:
-        sample_id = f"{source.name}/{ref.key}"
-        hashed[bucket_of(sample_id, buckets)].append((hash_of(sample_id), ref))
-    units = [Unit(b, [ref for _, ref in sorted(hashed[b], key=lambda pair: pair[0])]) for b in sorted(hashed)]
-    return Plan(source, buckets, units, raw.problems)
+    return Plan(source, buckets, units, raw.problems, frozenset(seen.versions))
 
 
 def _lean(refs: Iterable[Ref]) -> Iterator[Ref]:
     """The same references, of which those that say the same hold it once: there may be hundreds of thousands."""
     once: dict[Any, Any] = {}
     for ref in refs:
+        if len(once) > HELD:  # they say nothing that is the same
+            once.clear()
         if ref.group is not None:
             ref.group = intern(ref.group)
         if ref.label_raw is not None:
@@ -138,32 +150,17 @@ def _stopped(source: Source, error: Exception) -> str:
     )
 
 
-def hash_of(sample_id: str) -> int:
-    """64-bit hash that orders the rows of a corpus and deals them out to buckets."""
-    return xxhash.xxh3_64_intdigest(sample_id.encode())
-
-
-def bucket_of(sample_id: str, buckets: int) -> int:
-    """Bucket of a row: the leading bits of its hash.
-
-    Args:
-        sample_id: key of the row.
-        buckets: how many there are, a power of two.
-    """
-    return hash_of(sample_id) >> (64 - (buckets - 1).bit_length())
-
-
-def unit_key(plan: Plan, unit: Unit, options: dict[str, str]) -> str:
+def unit_key(plan: Plan, refs: Iterable[Ref], options: dict[str, str]) -> str:
     """Hash of everything that decides what a unit's rows say: inputs, TOML, schema, options.
 
     Args:
         plan: of the source.
-        unit: one of its units.
+        refs: of one of its units.
         options: build options that change rows.
     """
     digest = xxhash.xxh3_128(plan.source.toml)
     digest.update(json.dumps([schema.SCHEMA_VERSION, options], sort_keys=True).encode())
-    for ref in unit.refs:
+    for ref in refs:
         # marshal's version 2 has no back references: equal facts give equal bytes, at a tenth of the cost of JSON.
         digest.update(marshal.dumps(_facts(ref), 2))
     return digest.hexdigest()
@@ -185,47 +182,42 @@ def _bucket_count(images: int, size: int) -> int:
     return 1 << (wanted - 1).bit_length()
 
 
-def _refuse_doubles(source: Source, refs: list[Ref]) -> None:
-    seen: dict[str, Ref] = {}
-    for ref in refs:
-        if (first := seen.setdefault(ref.key, ref)) is not ref:
+def _refuse_doubles(source: Source, units: list[Unit]) -> None:
+    for unit in units:
+        counts = Counter(brief.key for brief in unit.briefs())
+        if len(counts) < len(unit.refs):
+            ((key, _),) = counts.most_common(1)
+            first, second, *_ = (ref.image.name for ref in unit.refs if ref.key == key)
             raise HemaError(
-                f'{source.name}: two files have the key "{ref.key}": {first.image.name} and {ref.image.name}. '
+                f'{source.name}: two files have the key "{key}": {first} and {second}. '
                 "Keep one of them, or two versions of the archive are mixed."
             )
 
 
-def _refuse_unknown_labels(source: Source, refs: list[Ref]) -> None:
+def _refuse_unknown_labels(source: Source, seen: _Seen) -> None:
     """Every raw label must be in the map before any work is done; all unknown ones are told at once."""
-    named: dict[bool, set[str | None]] = {False: set(), True: set()}
-    for ref in refs:
-        named[False].add(ref.label_raw)
-        named[True].add(ref.label_fine_raw)
-        if ref.objects:
-            named[False].update(ref.objects.words())
     unknown = []
-    for is_fine, labels in ((False, source.label_map()), (True, source.fine_map())):
-        for raw in sorted(name for name in named[is_fine] if name is not None):
+    for named, labels in ((seen.labels, source.label_map()), (seen.fine, source.fine_map())):
+        for raw in sorted(name for name in named if name is not None):
             try:
                 labels.resolve(raw)
             except UnknownLabelError as error:
-                first = next(ref for ref in refs if raw in _raw_labels(ref, is_fine))
-                unknown.append(f"{error} First seen at {first.image.name}.")
+                unknown.append(f"{error} First seen at {named[raw]}.")
     if unknown:
         table = f"packages/hemadata/src/hemadata/sources/{source.name}.toml"
         raise UnknownLabelError("\n".join([*unknown, f"If the label is right, add it to [labels] of {table}."]))
 
 
-def _raw_labels(ref: Ref, is_fine: bool) -> set[str | None]:
-    return {ref.label_fine_raw} if is_fine else {ref.label_raw, *(ref.objects.words() if ref.objects else ())}
-
-
 def plan_summary(plan: Plan) -> dict[str, object]:
     """What `--dry-run` prints."""
+    size = objects = 0
+    for ref in plan.refs:
+        size += ref.image.size
+        objects += len(ref.objects or ())
     return {
         "images": plan.images,
-        "bytes": plan.bytes,
+        "bytes": size,
         "units": len(plan.units),
-        "objects": sum(len(ref.objects or ()) for ref in plan.refs),
+        "objects": objects,
         "problems": [asdict(p) for p in plan.problems],
     }

@@ -14,7 +14,7 @@ from filelock import FileLock
 from hemadata.build import finish
 from hemadata.build.assign import Assigned, placement, read_assignment
 from hemadata.build.attempts import attempts, state_folder, sweep
-from hemadata.build.plan import bucket_of, hash_of
+from hemadata.build.dealing import bucket_of, hash_of
 from hemadata.build.records import Manifest, UnitRecord, read_manifest, read_manifests
 from hemadata.build.rows import Row
 from hemadata.build.shards import INDEX_SCHEMA, Place, reindex_unit, write_unit

@@ -49,17 +49,18 @@ class Sight:
     reader: str
 
     @classmethod
-    def of(cls, folder: Path, source: str, refs: Iterable[Ref]) -> "Sight":
+    def of(cls, folder: Path, source: str, refs: Iterable[Ref], count: int) -> "Sight":
         """Look, and leave a file to be found.
 
         Args:
             folder: below the output folder, there already.
             source: slug.
             refs: of the plan.
+            count: of them.
         """
         token = folder / f"seen-{uuid4().hex}"
         token.write_text(token.name, encoding="utf-8")
-        return cls(token, tuple(_glimpses(refs)), _programs(), source, _reader(source))
+        return cls(token, tuple(_glimpses(refs, count)), _programs(), source, _reader(source))
 
     def complaint(self) -> str:
         """What this machine does not see as the other one does, as the end of a sentence; empty where all is well."""
@@ -114,11 +115,15 @@ class Sight:
         return self.token.with_name(f"{self.token.name}-{node}")
 
 
-def _glimpses(refs: Iterable[Ref]) -> Iterable[Glimpse]:
+def _glimpses(refs: Iterable[Ref], count: int) -> Iterable[Glimpse]:
     """The first file of each raw folder, and a few more."""
-    files = [file for ref in refs for file in (ref.image, ref.mask) if isinstance(file, RawFile)]
-    spread = files[:: max(1, len(files) // SAMPLES)][:SAMPLES]
-    first = {_folder(file): file for file in reversed(files)}
+    first, spread = dict[str, RawFile](), list[RawFile]()
+    for number, ref in enumerate(refs):
+        for file in (ref.image, ref.mask):
+            if isinstance(file, RawFile):
+                first.setdefault(_folder(file), file)
+                if number % max(1, count // SAMPLES) == 0:
+                    spread.append(file)
     for path, folder in dict.fromkeys((file.path, _folder(file)) for file in (*first.values(), *spread)):
         if glimpse := _glimpse(path, folder):
             yield glimpse

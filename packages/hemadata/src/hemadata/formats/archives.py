@@ -42,17 +42,23 @@ class Member(RawFile):
         name: as if the archive were unpacked where it lies.
         size: unpacked.
         at: where the member's local header (zip) or its bytes (tar) begin.
-        packed: bytes in the archive, for a zip.
+        compressed: bytes in the archive, for a zip.
         method: compression of a zip; None: the bytes stand as they are.
         check: CRC of a zip member; for a tar the time of the member.
     """
 
-    __slots__ = ("at", "check", "method", "packed")
+    __slots__ = ("at", "check", "compressed", "method")
 
-    def __init__(self, path: str, name: str, size: int, at: int, packed: int, method: int | None, check: int) -> None:
+    def __init__(
+        self, path: str, name: str, size: int, at: int, compressed: int, method: int | None, check: int
+    ) -> None:
         super().__init__(path, name)
-        self.at, self.packed, self.method, self.check = at, packed, method, check
+        self.at, self.compressed, self.method, self.check = at, compressed, method, check
         self._size, self._stamp = size, check
+
+    def packed(self) -> tuple[object, ...]:
+        """As of a plain file."""
+        return self.path, self.name, self._size, self.at, self.compressed, self.method, self.check
 
     @property
     def archive(self) -> str:
@@ -81,7 +87,7 @@ class Member(RawFile):
         return io.BufferedReader(_Blocks(self._blocks()), STREAM)
 
     def _unzip(self, archive: int) -> bytes:
-        data = os.pread(archive, self.packed, self._begin(archive))
+        data = os.pread(archive, self.compressed, self._begin(archive))
         if self.method == DEFLATED:
             try:
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
@@ -105,7 +111,7 @@ class Member(RawFile):
         size = check = 0
         with open(self.path, "rb") as archive:  # noqa: PTH123
             archive.seek(self.at if self.method is None else self._begin(archive.fileno()))
-            for block in self._inflated(archive) if self.method == DEFLATED else _read(archive, self.packed):
+            for block in self._inflated(archive) if self.method == DEFLATED else _read(archive, self.compressed):
                 size, check = size + len(block), zlib.crc32(block, check)
                 if size > self.size:
                     break
@@ -118,7 +124,7 @@ class Member(RawFile):
     def _inflated(self, archive: IO[bytes]) -> Iterator[bytes]:
         unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            for packed in _read(archive, self.packed):
+            for packed in _read(archive, self.compressed):
                 block = unpacking.decompress(packed, STREAM)
                 while block:
                     yield block

@@ -3,7 +3,7 @@
 import json
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import Any
@@ -13,6 +13,8 @@ from hemadata.formats.boxes import Boxes, Rating
 from hemadata.formats.decimals import decimal
 from hemadata.formats.paired import PICTURES
 from hemadata.formats.rawtree import RawFile
+from hemadata.formats.scan import shelf_of_files
+from hemadata.shelf import Shelf
 
 RATERS = ("Label1", "Label2")
 _CELL = re.compile(r"Cell_(\d+)")
@@ -67,7 +69,7 @@ def _agreed(ratings: tuple[Rating, ...]) -> str | None:
     return given.pop() if len(given) == 1 else None
 
 
-def places(files: dict[str, RawFile], microscope: str) -> tuple[dict[str, RawFile], dict[str, RawFile]]:
+def places(files: Mapping[str, RawFile], microscope: str) -> tuple[Shelf[RawFile], Shelf[RawFile]]:
     """Images and records by file name without ending, from every `images/` and `jsons/` at any depth.
 
     Args:
@@ -81,8 +83,7 @@ def places(files: dict[str, RawFile], microscope: str) -> tuple[dict[str, RawFil
     of_any = re.compile(r"(?:^|[/ ])[A-Za-z]+_microscope/", re.IGNORECASE)
     of_this = re.compile(rf"(?:^|[/ ]){microscope}/", re.IGNORECASE)
     named = any(of_any.search(name) for name in files)
-    images: dict[str, RawFile] = {}
-    records: dict[str, RawFile] = {}
+    images, records = shelf_of_files(), shelf_of_files()
     for name, file in files.items():
         if not (place := _PLACE.fullmatch(name)) or (named and not of_this.search(name)):
             continue

@@ -3,10 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol, TypeVar
 
 from hemadata.errors import FormatError, LayoutError
 from hemadata.formats.rawtree import RawFile
+from hemadata.formats.scan import shelf_of_files
+from hemadata.shelf import InOrder, Shelf
 
 Content = TypeVar("Content")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -27,7 +32,7 @@ def is_picture(file: RawFile) -> bool:
 def pairs(
     images: Mapping[str, RawFile], partners: Mapping[str, RawFile], problem: Problem, partner: str = "mask"
 ) -> Iterator[tuple[str, RawFile, RawFile]]:
-    """Key, image and partner of each pair, in the order of the images; what stands alone is reported.
+    """Key, image and partner of each pair, in the order of the keys; what stands alone is reported.
 
     Args:
         images: by key.
@@ -35,13 +40,20 @@ def pairs(
         problem: told of every image and partner that stands alone.
         partner: what a partner is, for messages.
     """
-    for key, image in images.items():
-        if (found := partners.get(key)) is not None:
-            yield key, image, found
+    both = merge(_told_apart(images, 0), _told_apart(partners, 1), key=itemgetter(0, 1))
+    for key, group in groupby(both, key=itemgetter(0)):
+        files = [file for _, _, file in group]
+        if len(files) == 2:
+            yield key, files[0], files[1]
+        elif key in images:
+            problem(files[0], key, "missing_annotation", f"no {partner} of that name")
         else:
-            problem(image, key, "missing_annotation", f"no {partner} of that name")
-    for key in sorted(key for key in partners if key not in images):
-        problem(partners[key], key, "missing_image", f"no image of that name for this {partner}")
+            problem(files[0], key, "missing_image", f"no image of that name for this {partner}")
+
+
+def _told_apart(files: Mapping[str, RawFile], kind: int) -> Iterator[tuple[str, int, RawFile]]:
+    in_order = files.items() if isinstance(files, InOrder) else sorted(files.items())
+    return ((key, kind, file) for key, file in in_order)
 
 
 def matched(
@@ -50,7 +62,7 @@ def matched(
     read: Callable[[RawFile], Content],
     problem: Problem,
 ) -> Iterator[tuple[str, RawFile, Content]]:
-    """Key, image and content of the page of each pair, in the order of the images.
+    """Key, image and content of the page of each pair, in the order of the keys.
 
     Args:
         images: by key.
@@ -67,30 +79,34 @@ def matched(
         yield key, image, content
 
 
-def collected(files: Mapping[str, RawFile], pattern: re.Pattern[str]) -> dict[str, RawFile]:
+def collected(files: Mapping[str, RawFile], pattern: re.Pattern[str]) -> Shelf[RawFile]:
     """Files whose whole name matches, by the groups of the pattern, joined with slashes.
 
     Raises:
         LayoutError: a key comes twice: two copies of a tree, or two versions, are mixed.
     """
-    found: dict[str, RawFile] = {}
-    for name, file in files.items():
-        if match := pattern.fullmatch(name):
-            first = found.setdefault("/".join(filter(None, match.groups())), file)
-            if first is not file:
-                raise LayoutError(f"{first.name} and {file.name} are one file twice. Keep one of them.")
-    return found
+    matches = ((pattern.fullmatch(name), file) for name, file in files.items())
+    return by_key(("/".join(filter(None, match.groups())), file) for match, file in matches if match)
 
 
-def by_stem(files: Iterable[RawFile], suffix: str = "") -> dict[str, RawFile]:
+def by_stem(files: Iterable[RawFile], suffix: str = "") -> Shelf[RawFile]:
     """Files by name without folder, ending and, where it has it, suffix.
 
     Raises:
         LayoutError: a name comes twice: as .jpg and as .JPEG, say.
     """
-    found: dict[str, RawFile] = {}
-    for file in files:
-        if (first := found.setdefault(file.stem.removesuffix(suffix), file)) is not file:
+    return by_key((file.stem.removesuffix(suffix), file) for file in files)
+
+
+def by_key(files: Iterable[tuple[str, RawFile]]) -> Shelf[RawFile]:
+    """Files by keys.
+
+    Raises:
+        LayoutError: a key comes twice.
+    """
+    found = shelf_of_files()
+    for key, file in files:
+        if (first := found.setdefault(key, file)) is not file:
             raise LayoutError(f"{first.name} and {file.name} are one file twice. Keep one of them.")
     return found
 

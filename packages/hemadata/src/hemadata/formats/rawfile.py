@@ -39,6 +39,18 @@ class RawFile:
         """Where it lies on disk; of a member the archive."""
         return self._top + self.name if self._top.endswith("/") else self._top
 
+    def packed(self) -> tuple[object, ...]:
+        """What `unpacked` makes an equal file of; plain values."""
+        assert type(self) is RawFile, "a file of another kind packs itself"
+        return self._top, self.name, self._size, self._stamp
+
+    @classmethod
+    def unpacked(cls, top: str, name: str, size: int | None, stamp: int) -> "RawFile":
+        """The file that `packed` was asked of."""
+        file = cls.__new__(cls)
+        file._top, file.name, file._size, file._stamp = intern(top), name, size, stamp
+        return file
+
     def _look(self) -> None:
         try:
             status = os.stat(self.path)  # noqa: PTH116 - half the cost of a Path

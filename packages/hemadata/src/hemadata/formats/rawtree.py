@@ -1,7 +1,7 @@
 """A raw tree as a user has it: files found once, names compared as they are, junk recognised."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from hemadata.errors import LayoutError
 from hemadata.formats.rawfile import RawFile
 from hemadata.formats.scan import NOT_UNPACKED, Scan
 from hemadata.formats.spool import Spool
+from hemadata.shelf import Below, Shelf
 
 __all__ = ["RawFile", "RawTree", "unlike"]
 
@@ -18,7 +19,7 @@ class RawTree:
     """The files below one raw folder, by relative name in sorted order."""
 
     root: Path
-    files: dict[str, RawFile]
+    files: Mapping[str, RawFile]
     junk: list[RawFile] = field(default_factory=list)
     prefix: str = ""  # of the names in reports, where this is part of a tree
     left_out: list[tuple[str, str]] = field(default_factory=list)  # name and reason: links, archives nobody could open
@@ -63,7 +64,9 @@ class RawTree:
         """The files of one folder; their names in reports stay relative to the raw folder."""
         top = folder.rstrip("/") + "/" if folder.strip("/") else ""
         inside = self.files
-        if top:
+        if top and isinstance(inside, Shelf | Below):
+            inside = inside.below(top)
+        elif top:
             inside = {name[len(top) :]: file for name, file in self.files.items() if name.startswith(top)}
         prefix = self.prefix + top
         junk = [file for file in self.junk if file.name.startswith(prefix)]

@@ -9,7 +9,7 @@ from hemadata.formats import coco, voc, yolo
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.decimals import decimal
 from hemadata.formats.gathered import Gathered
-from hemadata.formats.paired import PICTURES, Problem, matched
+from hemadata.formats.paired import PICTURES, Problem, by_key, matched
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.formats.tables import read_records
 
@@ -36,8 +36,8 @@ def read(tree: RawTree, problem: Problem) -> Found:
         pairs = matched(images, labels, partial(yolo.read, words=yolo.class_words(words[0])), problem)
         return ((key.partition("/")[0], image, boxes) for key, image, boxes in pairs)
     if any(name.lower().endswith(".xml") for name in tree.files):
-        images = {name.rpartition(".")[0]: file for name, file in tree.files.items() if _is_picture(name)}
-        xml = {name.rpartition(".")[0]: file for name, file in tree.files.items() if name.lower().endswith(".xml")}
+        images = by_key((_bare(name), file) for name, file in tree.files.items() if _is_picture(name))
+        xml = by_key((_bare(name), file) for name, file in tree.files.items() if name.lower().endswith(".xml"))
         read_xml = matched(images, xml, _voc, problem)
         return ((_split(key), image, boxes) for key, image, boxes in read_xml)
     if pages := _named(tree, "_annotations.csv"):
@@ -49,6 +49,11 @@ def read(tree: RawTree, problem: Problem) -> Found:
         "*.xml beside the pictures, _annotations.csv, or _annotations.txt with _classes.txt; "
         f"found {len(tree.files)} other files. Download the project as COCO; other forms go into formats/roboflow.py."
     )
+
+
+def _bare(name: str) -> str:
+    """The name without its ending."""
+    return name.rpartition(".")[0]
 
 
 def is_export(tree: RawTree) -> bool:

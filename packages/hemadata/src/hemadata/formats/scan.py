@@ -3,11 +3,14 @@
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
+from operator import methodcaller
+from typing import Any
 
 from hemadata.errors import LayoutError
 from hemadata.formats import archives, streams
 from hemadata.formats.rawfile import RawFile
 from hemadata.formats.spool import Spool
+from hemadata.shelf import Shelf
 
 JUNK_FILES = {"thumbs.db", "desktop.ini"}
 JUNK_FOLDERS = {"__macosx"}
@@ -17,7 +20,17 @@ NOT_UNPACKED = "not unpacked"
 NO_TOOL = f"{NOT_UNPACKED}: install {' or '.join(streams.TOOLS)}, or unpack it by hand where it lies"
 NO_SPOOL = f"{NOT_UNPACKED}: it can only be read from the front, which a build does; or unpack it by hand where it lies"
 NESTED = f"{NOT_UNPACKED}: it lies in another archive, which a build unpacks; or unpack that one by hand where it lies"
+PLAIN = 4  # values of a packed file that is no member
 ENDINGS = (*archives.IN_PLACE, *streams.ENDINGS)
+
+
+def shelf_of_files() -> Shelf[RawFile]:
+    """A shelf for files of raw trees."""
+    return Shelf(methodcaller("packed"), _unpacked)
+
+
+def _unpacked(_: str, packed: tuple[Any, ...]) -> RawFile:
+    return RawFile.unpacked(*packed) if len(packed) == PLAIN else archives.Member(*packed)
 
 
 @dataclass(slots=True)
@@ -27,37 +40,34 @@ class Scan:
     Args:
         spool: where archives are unpacked that cannot be read in place; None: they are left out.
         found: plain files.
-        packed: members, by the archive that holds them.
+        packed: members, by the archive that holds them; of a tar that holds a name twice, what comes last.
         junk: of systems and their tools.
         left_out: name and reason.
     """
 
     spool: Spool | None
-    found: list[RawFile] = field(default_factory=list)
-    packed: dict[str, list[RawFile]] = field(default_factory=lambda: defaultdict(list))
+    found: Shelf[RawFile] = field(default_factory=shelf_of_files)
+    packed: dict[str, Shelf[RawFile]] = field(default_factory=lambda: defaultdict(shelf_of_files))
     junk: list[RawFile] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
-    def files(self) -> dict[str, RawFile]:
-        """Files by name, in name order. Of an archive that was unpacked where it lies, the unpacked files count.
+    def files(self) -> Shelf[RawFile]:
+        """Files by name. Of an archive that was unpacked where it lies, the unpacked files count.
 
         Raises:
             LayoutError: two archives hold other content under one name.
         """
-        unpacked = {file.name for file in self.found}
-        first: dict[str, RawFile] = {}
-        for archive in sorted(self.packed):
-            # A tar that was appended to holds a name twice: what comes last counts.
-            for name, file in {file.name: file for file in self.packed[archive]}.items():
-                if name not in unpacked and not _alike(other := first.setdefault(name, file), file):
-                    where = next(archive for archive, files in sorted(self.packed.items()) if other in files)
+        first = shelf_of_files()
+        for archive, members in sorted(self.packed.items()):
+            for name, file in members.items():
+                if name not in self.found and not _alike(first.setdefault(name, file), file):
+                    where = next(other for other in sorted(self.packed) if name in self.packed[other])
                     raise LayoutError(
                         f"{where} and {archive} both hold {name}, with different content: two versions of the "
                         "archive are mixed. Keep one of them."
                     )
-        every = [*self.found, *first.values()]
-        every.sort(key=lambda file: file.name)
-        return {file.name: file for file in every}
+        self.found.update(first)
+        return self.found
 
     def folder(
         self, folder: str, prefix: str, archive: str = "", outer: str = "", is_junk: bool = False, depth: int = 0
@@ -89,9 +99,9 @@ class Scan:
                         self.junk.append(file)
                         continue
                     if archive:
-                        self.packed[archive].append(file)
+                        self.packed[archive][file.name] = file
                     else:
-                        self.found.append(file)
+                        self.found[file.name] = file
                     if name.lower().endswith(ENDINGS):
                         self._archive(entry.path, prefix + name, outer or entry.path, depth)
 
@@ -128,13 +138,13 @@ class Scan:
             self.junk.append(member)
             return
         if not last.lower().endswith((*ENDINGS, *FROM_DISK)):
-            self.packed[archive].append(member)
+            self.packed[archive][member.name] = member
         elif self.spool is None:
-            self.packed[archive].append(member)
+            self.packed[archive][member.name] = member
             self.left_out.append((f"{archive}/{inside}", NESTED))
         else:
             copy = str(self.spool.copy(member, outer))
-            self.packed[archive].append(RawFile(copy, member.name))
+            self.packed[archive][member.name] = RawFile(copy, member.name)
             if last.lower().endswith(ENDINGS):
                 self._archive(copy, f"{prefix}{inside}", outer, depth + 1)
 

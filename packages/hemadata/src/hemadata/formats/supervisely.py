@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from hemadata.errors import FormatError
 from hemadata.formats import voc
@@ -13,7 +14,7 @@ _PICTURE = re.compile(r"(?:.*/)?([^/]+)/img/([^/.]+)(?:\.[A-Za-z]+)?", re.IGNORE
 _PAGE = re.compile(r"(?:.*/)?([^/]+)/ann/([^/.]+)(?:\.[A-Za-z]+)?\.json", re.IGNORECASE)
 
 
-def places(tree: RawTree) -> tuple[dict[str, RawFile], dict[str, RawFile]]:
+def places(tree: RawTree) -> tuple[Mapping[str, RawFile], Mapping[str, RawFile]]:
     """Pictures and pages by `data set/name without ending`; both empty where the tree is no such project.
 
     Raises:

@@ -13,6 +13,8 @@ from hemadata.formats.decimals import decimal
 from hemadata.formats.paired import PICTURES
 from hemadata.formats.pictures import open_picture
 from hemadata.formats.rawtree import RawFile, RawTree
+from hemadata.formats.scan import shelf_of_files
+from hemadata.shelf import Shelf
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 # images/<split>/ with labels/<split>/ beside it, or <split>/images/ with <split>/labels/
@@ -86,13 +88,12 @@ def _edges(start: float, length: float, pixels: int) -> tuple[float, float]:
     return (0.0 if -slack < low < 0 else low), (float(pixels) if pixels < high < pixels + slack else high)
 
 
-def places(tree: RawTree) -> tuple[dict[str, RawFile], dict[str, RawFile]]:
+def places(tree: RawTree) -> tuple[Shelf[RawFile], Shelf[RawFile]]:
     """Images and label files by `split/name without ending`, the split as the corpus calls it.
 
     `classes.txt` is no label file.
     """
-    images: dict[str, RawFile] = {}
-    pages: dict[str, RawFile] = {}
+    images, pages = shelf_of_files(), shelf_of_files()
     for name, file in tree.files.items():
         if not (place := _PLACE.fullmatch(name)):
             continue
@@ -106,7 +107,7 @@ def places(tree: RawTree) -> tuple[dict[str, RawFile], dict[str, RawFile]]:
     return images, pages
 
 
-def _add(files: dict[str, RawFile], key: str, file: RawFile) -> None:
+def _add(files: Shelf[RawFile], key: str, file: RawFile) -> None:
     if (first := files.setdefault(key, file)) is not file:
         raise FormatError(f"{first.name} and {file.name} are one picture twice: two versions are mixed. Keep one.")
 

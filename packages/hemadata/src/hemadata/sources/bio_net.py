@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hemadata.formats import voc
@@ -33,7 +33,7 @@ def index(raw: Raw) -> Iterator[Ref]:
             raw.problem(alone[0], folder, "missing_annotation", f"{len(alone)} pictures without boxes are left out")
 
 
-def _equal(images: dict[str, RawFile]) -> dict[str, str]:
+def _equal(images: Mapping[str, RawFile]) -> dict[str, str]:
     """Stem -> stem of the first equal picture; only files of equal size are read."""
     sizes = Counter(file.size for file in images.values())
     first: dict[bytes, str] = {}

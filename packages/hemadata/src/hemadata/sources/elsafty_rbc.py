@@ -9,7 +9,7 @@ from PIL import Image
 
 from hemadata.formats.masks import bright, read_grey, to_mask, upright
 from hemadata.formats.paired import is_picture, pairs
-from hemadata.formats.rawfile import RawFile
+from hemadata.formats.scan import shelf_of_files
 from hemadata.phantom import Smear
 from hemadata.sources.base import Raw, Ref, Sample
 
@@ -33,7 +33,7 @@ PHANTOM = ("rbc_round", "rbc_ovalocyte", "rbc_burr", "rbc_teardrop")
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per crop that has a mask, in name order; groups are slides."""
-    found: dict[str, dict[str, RawFile]] = {kind: {} for kind in KINDS}
+    found = {kind: shelf_of_files() for kind in KINDS}
     label_of: dict[str, str] = {}
     for name, file in raw.own.files.items():
         # An archive may be named after a shape, too.

@@ -7,7 +7,7 @@ from pathlib import Path
 from hemadata.errors import LayoutError
 from hemadata.formats import voc
 from hemadata.formats.paired import matched
-from hemadata.formats.rawtree import RawFile
+from hemadata.formats.scan import shelf_of_files
 from hemadata.phantom import Smear, png_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -22,8 +22,7 @@ KINDS = ("ring", "trophozoite", "schizont", "gametocyte")
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture; the group is the stem, which all microscopes and magnifications of a field share."""
-    images: dict[str, RawFile] = {}
-    pages: dict[str, RawFile] = {}
+    images, pages = shelf_of_files(), shelf_of_files()
     splits: dict[str, str] = {}
     for name, file in raw.own.files.items():
         if not (place := PLACE.fullmatch(name)):

@@ -9,6 +9,7 @@ from hemadata.formats import voc_like
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.paired import PICTURES, matched
 from hemadata.formats.rawtree import RawFile
+from hemadata.formats.scan import shelf_of_files
 from hemadata.phantom import Smear, jpeg_bytes
 from hemadata.sources.base import Raw, Ref
 
@@ -31,8 +32,7 @@ def fields(raw: Raw, name: str, expected: str, tags: tuple[str, ...]) -> Iterato
         tags: where the class may stand.
     """
     match = re.compile(rf"(?:.*/)?({name}-\d+)(\.[a-z]+)", re.IGNORECASE).fullmatch
-    images: dict[str, RawFile] = {}
-    pages: dict[str, RawFile] = {}
+    images, pages = shelf_of_files(), shelf_of_files()
     for path, file in raw.own.files.items():
         if (found := match(path)) and (ending := found[2].lower()) in (*PICTURES, ".xml"):
             first = (pages if ending == ".xml" else images).setdefault(found[1].lower(), file)
