@@ -141,6 +141,7 @@ def archive(content: dict[str, bytes], kind: str, chance: random.Random) -> byte
     if kind == ".zip":
         with zipfile.ZipFile(out, "w", chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as made:
             for name, data in entries:
+                name = name.encode("utf-8", "replace").decode()  # what a zip can hold
                 info = zipfile.ZipInfo(name.replace("\0", "") or "x")
                 info.filename = name or "x"
                 if chance.random() < 0.1:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hemadata import sources
 from hemadata.build import Built, Options, build, images, thumbnail
-from hemadata.errors import CorpusError, DefectError, FormatError, HemaError, UsageError
+from hemadata.errors import CorpusError, DefectError, FormatError, HemaError, LayoutError, UsageError
 from hemadata.formats import cell_records, drawn_boxes, frames, mark_pixels, marks, npz, pairs, rawfile, roboflow
 from hemadata.formats.boxes import Box, Boxes
 from hemadata.formats.pictures import decode, open_picture
@@ -153,6 +154,7 @@ def test_table_that_says_one_long_word_for_ever(tmp_path: Path, monkeypatch: pyt
     [
         (b'name = "', b'name = "\xff', "not valid"),
         (b"[mask.values]\n", b'[mask.values]\n"4294967295" = "nucleus"\n', "no value of a mask"),
+        (b"[mask.values]\n", b"[mask.values]\n[mask.others]\n", "a mask needs at least one value"),
         (b"[mask.values]\n", b'[mask.values]\n"7" = "nowhere"\n', 'region "nowhere" is not one of'),
         (b"[mask.values]\n", b"a = " + b"[" * 50_000 + b"\n[mask.values]\n", "not valid"),
     ],
@@ -172,6 +174,28 @@ def test_header_of_an_array_that_is_no_literal(header: str, tmp_path: Path) -> N
     text = header.encode() + b"\n"
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
     with pytest.raises(FormatError, match=r"a is not an array"):
+        npz.arrays(RawTree.scan(tmp_path))
+
+
+def test_member_without_a_name_is_left_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b.txt", "b")
+        archive.writestr("x", "nameless")
+        archive.infolist()[1].filename = ""
+    assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == ["b.txt", ""]
+    tree = RawTree.scan(tmp_path)
+    assert list(tree.files) == ["a.zip", "b.txt"]
+    assert tree.left_out == [("a.zip/?", "a member without a name, which no archive of pictures holds")]
+
+
+def test_member_of_arrays_whose_name_is_no_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 2), np.uint8))
+    whole = bytearray((tmp_path / "a.npz").read_bytes())
+    at = whole.index(b"PK\x03\x04")
+    whole[at + 7] |= 8  # its local header says that the name is UTF-8
+    whole[at + 30] = 0xFF
+    (tmp_path / "a.npz").write_bytes(whole)
+    with pytest.raises(LayoutError, match=r"a\.npz: the archive is cut or damaged"):
         npz.arrays(RawTree.scan(tmp_path))
 
 
@@ -286,3 +310,22 @@ def test_assignment_that_cannot_be_read_is_named(corpus: Path) -> None:
     path.write_bytes(b"PAR1")
     (result,) = build(["bccd"], Path("nowhere"), corpus, Options(phantom=4))
     assert isinstance(result.error, CorpusError) and f"{path} cannot be read" in str(result.error)
+
+
+def test_text_of_a_corpus_that_is_none_is_told(corpus: Path) -> None:
+    (path,) = (corpus / "index").glob("*.parquet")
+    index = pq.read_table(path)
+    place, column = index.schema.get_field_index("sample_id"), index["sample_id"].combine_chunks()
+    _, offsets, data = column.buffers()
+    wrong = pa.py_buffer(b"\xff" + data.to_pybytes()[1:])
+    text = pa.Array.from_buffers(pa.string(), len(column), [None, offsets, wrong])
+    pq.write_table(index.set_column(place, index.schema.field(place), text), path)
+    with hemadata.open(corpus) as opened, pytest.raises(CorpusError, match=rf"{path} cannot be read .*UTF8"):
+        opened.index.to_pylist()
+
+
+def test_manifest_nested_without_end_is_told(corpus: Path) -> None:
+    path = corpus / "manifest" / "bccd.json"
+    path.write_text("[" * 100_000)
+    with hemadata.open(corpus) as opened, pytest.raises(CorpusError, match=r"is not a manifest"):
+        list(opened.manifests)

@@ -77,12 +77,14 @@ class Corpus:
         for path in paths:
             with told(path):
                 tables.append(pq.read_table(path, schema=INDEX_SCHEMA))
+                tables[-1].validate(full=True)  # or text that is none would fail wherever it is read
         table = pa.concat_tables(tables)
         if not self._other_version:
             return table
         path = self.path / "assignment" / f"{self.version}.parquet"
         with told(path):
             assigned = pq.read_table(path, schema=ARROW)
+            assigned.validate(full=True)
         at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
         for name in ("split", "split_basis", "group_id", "dup_cluster"):
             table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))

@@ -61,6 +61,7 @@ def _parts(path: Path | None, corpus: Path) -> Iterator[pa.Table]:
     with told(path, advice), pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             table = file.read_row_group(number)
+            table.validate(full=True)
             if "own_group" not in table.column_names:  # versions of old
                 table = table.append_column("own_group", pa.nulls(table.num_rows, pa.string()))
             own = pc.coalesce(table["own_group"], table["group_id"])

@@ -115,7 +115,7 @@ def read_manifest(corpus: Path, source: str) -> Manifest | None:
         record["units"] = [UnitRecord.from_dict(unit) for unit in record["units"]]
         record["problems"] = [Quarantined(**entry) for entry in record["problems"]]
         return Manifest(**record)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorpusError(
             f"{path} is not a manifest of this version ({error}). Remove it and build {source} again."
         ) from error

@@ -5,6 +5,7 @@ same fingerprint, turned; scale is gone, brightness and contrast go when fingerp
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from PIL import Image
@@ -44,10 +45,25 @@ def grid(pixels: np.ndarray, side: int, samples: int) -> np.ndarray:
 def to_pixels(image: Image.Image) -> np.ndarray:
     """uint8 pixels of a decoded image of any mode; deeper ones are scaled to their own range."""
     if image.mode in ("L", "RGB"):
-        return np.asarray(image)
+        return _array(image)
     if image.mode.startswith(("I", "F")):
-        return _scaled(np.asarray(image))
-    return np.asarray(image.convert("RGB"))
+        return _scaled(_array(image))
+    return _array(image, "RGB")
+
+
+def _array(image: Image.Image, mode: str | None = None) -> np.ndarray:
+    """Pixels, a few rows at a time: Pillow hands them out by way of two copies."""
+    rows = max(1, STRIP // image.width)
+    if image.height <= rows:
+        return np.asarray(image.convert(mode) if mode else image)
+    tops = range(0, image.height, rows)
+    strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in tops)
+    parts = (np.asarray(strip.convert(mode) if mode else strip) for strip in strips)
+    first = next(parts)
+    pixels = np.empty((image.height, *first.shape[1:]), first.dtype)
+    for top, part in zip(tops, chain([first], parts), strict=True):
+        pixels[top : top + len(part)] = part
+    return pixels
 
 
 def _scaled(stored: np.ndarray) -> np.ndarray:

@@ -222,6 +222,9 @@ def _zip(path: str, leave_out: LeftOut) -> Iterator[Listed]:
         archive.NameToInfo.clear()  # else the entries of a large archive would stay in memory beside its members
         while waiting:
             info = waiting.pop()
+            if not info.filename:
+                leave_out("?", "member without a name")
+                continue
             if info.is_dir():
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):

@@ -23,6 +23,7 @@ from hemadata.formats.rawtree import RawTree
 from hemadata.formats.spool import Spool
 
 # What numpy raises for a header that is no literal of the right form.
+DAMAGE = zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, UnicodeError
 HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError)
 MAX_SMALL = 64 << 20  # bytes of an array that is read whole: labels, never pictures
 
@@ -167,5 +168,13 @@ def _refuse_packed(file: RawFile) -> None:
 def _damage_told(file: RawFile) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeError,
+    ) as error:
         raise LayoutError(f"{file.path}: the archive is cut or damaged ({error}). Download it again.") from error

@@ -49,6 +49,8 @@ def read(corpus: Path, source: str, shard: str, columns: Sequence[str]) -> pa.Ta
         CorpusError: it is missing or cannot be read.
     """
     try:
-        return pq.ParquetFile(corpus / shard).read(columns=list(columns)).combine_chunks()
+        table = pq.ParquetFile(corpus / shard).read(columns=list(columns)).combine_chunks()
+        table.validate(full=True)
+        return table
     except (OSError, pa.ArrowException) as error:
         raise CorpusError(f"{corpus / shard} cannot be read ({error}). Build {source} again.") from error

@@ -144,6 +144,8 @@ class MaskFacts(Facts):
     @field_validator("values")
     @classmethod
     def _known(cls, values: dict[str, MaskValue | str]) -> dict[str, MaskValue | str]:
+        if not values:
+            raise ValueError("a mask needs at least one value")
         for raw, meaning in values.items():
             if not (raw.isascii() and raw.isdigit() and len(raw) <= 3 and int(raw) <= 255):
                 raise ValueError(f'"{raw}" is no value of a mask: 0 to 255')
