@@ -22,8 +22,8 @@ from hemadata.formats.rawfile import RawFile
 from hemadata.formats.rawtree import RawTree
 from hemadata.formats.spool import Spool
 
-# What numpy raises for a header that is no literal of the right form.
 DAMAGE = zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, UnicodeError
+# What numpy raises for a header that is no literal of the right form.
 HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError)
 MAX_SMALL = 64 << 20  # bytes of an array that is read whole: labels, never pictures
 
