@@ -1,5 +1,6 @@
 """Killed, out of disk, or done twice at once: after the next run the corpus is, byte for byte, the undisturbed one."""
 
+import contextlib
 import copy
 import errno
 import os
@@ -151,6 +152,32 @@ def test_stopped_while_tries_are_removed(
     assert list((out / ".building").glob(".*-done-*"))
     splitting.split(out)
     assert crash.everything(out) == crash.everything(steps["split"])
+
+
+def test_stopped_before_the_card_is_written(
+    steps: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the corpus_id: while it is not written, nothing is done."""
+    card, times = finish.card, -1
+    for moment in range(100):
+        out, written = tmp_path / f"{moment}", list[str]()
+        shutil.copytree(steps["duplicates"], out)
+
+        def cut(corpus: Path, manifests: Any, moment: int = moment, written: list[str] = written) -> str:
+            if len(written) == moment:
+                raise Cut
+            written.append(card(corpus, manifests))
+            return written[-1]
+
+        with monkeypatch.context() as patch, contextlib.suppress(Cut):
+            patch.setattr(finish, "card", cut)
+            splitting.split(out)
+            times = moment
+        splitting.split(out)
+        assert crash.everything(out) == crash.everything(steps["split"])
+        if times == moment:
+            break
+    assert times > 1
 
 
 # The same unit twice at once: a node that was presumed dead and is not.

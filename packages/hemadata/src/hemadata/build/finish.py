@@ -84,7 +84,6 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
         write_tables(index_path, _index(index_path, manifest, parts), INDEX_SCHEMA)
     manifest.write(corpus)
     _drop_stale(corpus, manifest, old)
-    clear(corpus, source)
     with FileLock(corpus / "manifest" / ".corpus.lock"):
         manifests = read_manifests(corpus)
         for folder, files in (("ontology", ontology.files()), ("prompts", prompts.files())):
@@ -92,6 +91,7 @@ def finish(corpus: Path, manifest: Manifest, old: Manifest | None) -> None:
                 write_bytes(corpus / folder / name, data)
         write_text(corpus / "reports" / "quarantine.csv", quarantine_csv(manifests))
         write_text(corpus / "README.md", card(corpus, manifests))
+    clear(corpus, source)  # last: while tries are there, the next run comes back to all of this
 
 
 def _fresh(corpus: Path, manifest: Manifest) -> dict[int, list[Path]]:
