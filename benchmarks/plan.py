@@ -31,19 +31,23 @@ LINKS = 60_000
 BOXES = [1000 * n + 7 * n * n for n in range(1, 21)]  # twenty; numbers of six digits to make coordinates of
 
 PLAN = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 from hemadata import sources
 from hemadata.build.plan import make_plan
-from hemadata.build.units import collector_paused
+from hemadata.build.units import collector_paused, memory_given_back
 
 wall, cpu = time.perf_counter(), time.process_time()
-with collector_paused():
+with collector_paused(), memory_given_back():
     source = sources.get(sys.argv[1])
     plan = make_plan(source, source.open_raw([Path(sys.argv[2])]))
     objects = sum(len(ref.objects or ()) for ref in plan.refs)
 seconds = {"seconds": round(time.perf_counter() - wall, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+status = Path("/proc/self/status")
+if status.exists():  # ru_maxrss still remembers the process that started this one
+    peak = int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) * 1024 / 1e6
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(json.dumps({"images": plan.images, "objects": objects, **seconds, "peak_mb": round(peak)}))
 """
 
