@@ -16,6 +16,7 @@ from hemadata.audit.contract import check
 from hemadata.audit.leakage import PAIRS_SCHEMA, pairs_path
 from hemadata.build import Options, build
 from hemadata.corpus import Corpus
+from hemadata.errors import UsageError
 from hemadata.export import export
 from hemadata.index import by_file
 
@@ -149,3 +150,12 @@ def test_rows_of_a_shard_come_together_however_they_are_cut() -> None:
         found = {name: rows["n"].to_pylist() for name, rows in by_file(cut)}
         assert found == {"a": [0, 1, 2, 3, 4], "b": [5], "c": [6, 7, 8, 9]}
     assert list(by_file([table.slice(0, 0)])) == []
+
+
+def test_one_row_is_the_row_that_all_rows_hold(made: Path) -> None:
+    with hemadata.open(made) as corpus:
+        for task in ("detection", "classification"):
+            for row in corpus.rows(task):
+                assert corpus.row(row["sample_id"]) == row
+        with pytest.raises(UsageError, match="has no row"):
+            corpus.row("bccd/none")

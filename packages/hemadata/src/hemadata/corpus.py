@@ -149,6 +149,24 @@ class Corpus:
         """Number of images of a task, split and source."""
         return sum(table.num_rows for table in self._selected(task, split, source, "split", ["sample_id"]))
 
+    def row(self, sample_id: str) -> dict[str, Any]:
+        """One row with all columns of its task, and `split`; no other row of its shard is decoded.
+
+        Raises:
+            UsageError: no such row.
+            CorpusError: its shard lacks it, or cannot be read.
+        """
+        file, _, _ = self._place(sample_id, "offset", "length")
+        task = self.index["task"][self._positions[sample_id]].as_py()
+        with told(self.path / file), pq.ParquetFile(self.path / file) as shard:
+            for group in range(shard.num_row_groups):
+                ids = shard.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
+                if sample_id in ids:
+                    table = shard.read_row_group(group, columns=[column.name for column in schema.columns(task)])
+                    (row,) = table.slice(ids.index(sample_id), 1).to_pylist()
+                    return dict(row) | {"split": self.index["split"][self._positions[sample_id]].as_py()}
+        raise CorpusError(f"{self.path / file} lacks {sample_id}. Run hemadata check {self.path}.")
+
     def image(self, sample_id: str) -> bytes:
         """The image file of a row, by one `pread`.
 
