@@ -17,7 +17,7 @@ import xxhash
 from hemadata.arrow import read_tables
 from hemadata.audit.leakage import PAIRS_SCHEMA, pairs_path
 from hemadata.audit.pictures import CROP
-from hemadata.build.assign import ARROW, version_in_force
+from hemadata.build.assign import assignment_parts
 from hemadata.corpus import Corpus
 from hemadata.schema import SPLITS
 
@@ -109,17 +109,11 @@ def _joined(table: pa.Table) -> Iterator[np.ndarray]:
     return (hashes(table[name]) for name in JOINED.values())
 
 
-def _assignment(corpus: Path) -> Iterator[pa.Table]:
-    path, wanted = version_in_force(corpus), pa.schema([ARROW.field(n) for n in ("sample_id", "split", "group_id")])
-    assert path
-    yield from read_tables(path, wanted, advice=f"Remove it: hemadata split {corpus} makes a new one.")
-
-
 def _misplaced(corpus: Corpus, rows: Rows) -> np.ndarray:
     """Hashes of rows that lie or are told elsewhere than they are assigned, or are not assigned at all."""
     parts = [
         (hashes(table["sample_id"]), _sides(table["split"]), hashes(table["group_id"]))
-        for table in _assignment(corpus.path)
+        for table in assignment_parts(corpus.path)
     ]
     sample, split, group = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     order = np.argsort(sample)
@@ -155,7 +149,7 @@ def _suspects(corpus: Corpus, column: str, names: np.ndarray) -> Iterator[dict[s
 def _tell_rows(corpus: Corpus, names: np.ndarray, add: Add) -> None:
     assigned = {
         row["sample_id"]: row
-        for table in _assignment(corpus.path)
+        for table in assignment_parts(corpus.path)
         for row in table.filter(pa.array(np.isin(hashes(table["sample_id"]), names))).to_pylist()
     }
     counts = Counter[str]()
