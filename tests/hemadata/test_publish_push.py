@@ -24,8 +24,8 @@ from hemadata.build.assign import ARROW, read_assignment, write_assignment
 from hemadata.build.replace import replace_stale
 from hemadata.corpus import Corpus
 from hemadata.errors import CorpusError, HemaError, HubError, InputMissingError, UsageError
+from hemadata.hub import answers
 from hemadata.hub import push as push_module
-from hemadata.hub import remote as remote_module
 from hemadata.hub.layout import SHARD, is_ours
 from hemadata.hub.push import Pushed, Wish, push
 from huggingface_hub.errors import HfHubHTTPError
@@ -61,7 +61,7 @@ def changed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No test waits; what would have been waited is told."""
     slept = list[float]()
-    for module in (client, remote_module):
+    for module in (client, answers):
         monkeypatch.setattr(module.time, "sleep", slept.append)
     return slept
 
@@ -351,7 +351,7 @@ def test_foreign_files_are_never_overwritten_or_read_as_ours(hub: FakeHub, corpu
 
 
 def test_no_token_no_right_no_name(hub: FakeHub, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_module, "get_token", lambda: None)
+    monkeypatch.setattr("hemadata.hub.remote.get_token", lambda: None)
     with pytest.raises(InputMissingError, match="hf auth login"):
         send(hub, corpus, token=None)
     assert hub.seen == []
@@ -493,4 +493,4 @@ def test_push_gives_up_where_others_never_stop(hub: FakeHub, corpus: Path, monke
 )
 def test_the_server_says_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     response = httpx2.Response(429, headers=headers, request=httpx2.Request("GET", "http://127.0.0.1"))
-    assert remote_module._asked_to_wait(HfHubHTTPError("too many", response=response)) == seconds
+    assert answers._asked_to_wait(HfHubHTTPError("too many", response=response)) == seconds

@@ -17,7 +17,7 @@ import torch
 import yaml
 from fake_hub import OWNER, READER, FakeHub, File, Repo
 from hemadata.errors import HubError
-from hemadata.hub import remote as remote_module
+from hemadata.hub import answers
 from hemadata.phantom import Smear
 from hemamodel.card import REPORT, what_was_read
 from hemamodel.cli import app
@@ -77,7 +77,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", OWNER)
-    for module in (client, remote_module):
+    for module in (client, answers):
         monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     disable_progress_bars()
     monkeypatch.chdir(tmp_path)
@@ -196,7 +196,7 @@ def test_no_token_no_right_no_name(hub: FakeHub, run: Path, monkeypatch: pytest.
     hub.add("org/bert", {"model.safetensors": b"x", "config.json": b"{}"}, kind="model")
     with pytest.raises(HubError, match="did not put there"):
         send(hub, run, repo="org/bert")
-    monkeypatch.setattr(remote_module, "get_token", lambda: None)
+    monkeypatch.setattr("hemadata.hub.remote.get_token", lambda: None)
     with pytest.raises(InputMissingError, match="hf auth login"):
         send(hub, run, token=None)
     assert REPO not in hub.repos

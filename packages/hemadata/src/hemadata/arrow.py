@@ -143,6 +143,32 @@ def in_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
+def read_tables(path: Path, schema: pa.Schema, **told_by: str) -> Iterator[pa.Table]:
+    """Read a table file a row group at a time; a column that it lacks is null.
+
+    Args:
+        path: where.
+        schema: the columns that are wanted.
+        told_by: `advice` of `told`.
+
+    Raises:
+        CorpusError: it is missing or cannot be read.
+    """
+    with told(path, **told_by):
+        file = pq.ParquetFile(path)
+    with file:
+        there = [name for name in schema.names if name in file.schema_arrow.names]
+        for number in range(file.num_row_groups):
+            with told(path, **told_by):
+                table = file.read_row_group(number, columns=there)
+                rows = table.num_rows
+                arrays = [table[f.name].cast(f.type) if f.name in there else pa.nulls(rows, f.type) for f in schema]
+                table = pa.Table.from_arrays(arrays, schema=schema)
+                table.validate(full=True)  # or text that is none would fail wherever it is read
+            yield table
+            del table, arrays  # or they would stay in memory while the next row group is read
+
+
 def write_tables(
     path: Path,
     tables: Iterable[pa.Table],

@@ -6,6 +6,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hemadata.errors import EXIT_FINDINGS, HemaError
+
+EXIT_STOPPED = 130  # typer turns Ctrl-C into it
+KEPT = "What was finished is kept: run the same command again to go on."
+
+
+def run(app: Callable[..., Any], name: str, when_stopped: str = KEPT) -> None:
+    """Run a command line; errors that a user can cause end in a sentence and an exit code.
+
+    Args:
+        app: the Typer application.
+        name: of the program, for its help.
+        when_stopped: what a person who pressed Ctrl-C should know.
+
+    Raises:
+        SystemExit: always, at the end.
+    """
+    try:
+        app(prog_name=name)
+    except HemaError as error:
+        complain(str(error))
+        raise SystemExit(error.exit_code) from None
+    except OSError as error:  # no such folder, no room, no permission: the message names the file
+        complain(f"{error.filename or 'A file'}: {error.strerror or error}.")
+        raise SystemExit(EXIT_FINDINGS) from None
+    except SystemExit as ended:
+        if ended.code == EXIT_STOPPED:
+            complain(f"Stopped. {when_stopped}")
+        raise
+
 
 def say(text: str = "") -> None:
     """A line for a person."""

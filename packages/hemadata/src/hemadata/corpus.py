@@ -19,9 +19,11 @@ from hemadata.build.card import corpus_id
 from hemadata.build.records import Manifest, read_manifests
 from hemadata.build.shards import INDEX_SCHEMA
 from hemadata.errors import CorpusError, InputMissingError, UsageError
+from hemadata.index import by_file, read_index
 from hemadata.ontology import FILES, Ontology, View
 
 BASES = ("split", "split_upstream", "split_paper")
+DECIDED = ("split", "split_basis", "group_id", "dup_cluster")  # columns of the index that an assignment has
 
 
 class Corpus:
@@ -72,23 +74,32 @@ class Corpus:
     @cached_property
     def index(self) -> pa.Table:
         """One row per image: every scalar, split, groups, where the bytes lie. Rows of a file are in file order."""
-        paths = [self.path / "index" / f"{source}.parquet" for source in self.sources]
-        tables = []
-        for path in paths:
-            with told(path):
-                tables.append(pq.read_table(path, schema=INDEX_SCHEMA))
-                tables[-1].validate(full=True)  # or text that is none would fail wherever it is read
-        table = pa.concat_tables(tables)
-        if not self._other_version:
-            return table
-        path = self.path / "assignment" / f"{self.version}.parquet"
+        tables = (table for source in self.sources for table in self.index_of(source))
+        return pa.concat_tables([INDEX_SCHEMA.empty_table(), *tables])
+
+    def index_of(self, source: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The index of one source, a row group at a time; what was decided is that of the version that is open.
+
+        Args:
+            source: slug.
+            columns: of the index; None: all.
+
+        Raises:
+            CorpusError: the index is missing or cannot be read.
+        """
+        decided = [name for name in DECIDED if columns is None or name in columns] if self._other_version else []
+        if not decided:
+            yield from read_index(self.path, source, columns)
+            return
+        path, wanted = self.path / "assignment" / f"{self.version}.parquet", columns and {*columns, "sample_id"}
         with told(path):
-            assigned = pq.read_table(path, schema=ARROW)
+            assigned = pq.read_table(path, schema=ARROW, filters=[("source", "=", source)])
             assigned.validate(full=True)
-        at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
-        for name in ("split", "split_basis", "group_id", "dup_cluster"):
-            table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))
-        return table
+        for table in read_index(self.path, source, sorted(wanted) if wanted else None):
+            at = pc.index_in(table["sample_id"], assigned["sample_id"].combine_chunks())
+            for name in decided:
+                table = table.set_column(table.schema.get_field_index(name), name, assigned[name].take(at))
+            yield table.select(columns) if columns else table
 
     def rows(
         self,
@@ -114,25 +125,47 @@ class Corpus:
         wanted = list(columns) if columns is not None else [*names, "split"]
         for name in wanted:
             _known(name, [*names, *INDEX_SCHEMA.names], f"column of {task}")
-        index = self._select(task, split, source, by)
         stored = [name for name in wanted if name in names]
         decided = [name for name in wanted if name not in names]
-        for file in dict.fromkeys(index["file"].to_pylist()):
-            keep = set(index.filter(pc.equal(index["file"], file))["sample_id"].to_pylist())
-            extra = self._by_sample(file, decided) if decided else {}
+        for file, places in by_file(self._selected(task, split, source, by, [*decided, "sample_id", "file"])):
+            there = {place["sample_id"]: place for place in places.to_pylist()}
             with told(self.path / file):
                 shard = pq.ParquetFile(self.path / file)
             for group in range(shard.num_row_groups):
-                with told(self.path / file):
-                    rows = shard.read_row_group(group, columns=[*stored, "sample_id"]).to_pylist()
-                for row in rows:
-                    if row["sample_id"] in keep:
-                        row |= extra.get(row["sample_id"], {})
-                        yield {name: row[name] for name in wanted}
+                for row in self._row_group(file, shard, group, [*stored, "sample_id"]):
+                    if (place := there.get(row["sample_id"])) is not None:
+                        yield {name: (place if name in decided else row)[name] for name in wanted}
+
+    def _row_group(
+        self, file: str, shard: pq.ParquetFile, group: int, columns: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        with told(self.path / file):
+            table = shard.read_row_group(group, columns=columns)
+        names = table.column_names
+        for values in zip(*table.columns, strict=True):  # not all at once: a second copy of the images would be made
+            yield {name: value.as_py() for name, value in zip(names, values, strict=True)}
 
     def count(self, task: str, split: str | None = None, source: str | None = None) -> int:
         """Number of images of a task, split and source."""
-        return int(self._select(task, split, source).num_rows)
+        return sum(table.num_rows for table in self._selected(task, split, source, "split", ["sample_id"]))
+
+    def row(self, sample_id: str) -> dict[str, Any]:
+        """One row with all columns of its task, and `split`; no other row of its shard is decoded.
+
+        Raises:
+            UsageError: no such row.
+            CorpusError: its shard lacks it, or cannot be read.
+        """
+        file, _, _ = self._place(sample_id, "offset", "length")
+        task = self.index["task"][self._positions[sample_id]].as_py()
+        with told(self.path / file), pq.ParquetFile(self.path / file) as shard:
+            for group in range(shard.num_row_groups):
+                ids = shard.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
+                if sample_id in ids:
+                    table = shard.read_row_group(group, columns=[column.name for column in schema.columns(task)])
+                    (row,) = table.slice(ids.index(sample_id), 1).to_pylist()
+                    return dict(row) | {"split": self.index["split"][self._positions[sample_id]].as_py()}
+        raise CorpusError(f"{self.path / file} lacks {sample_id}. Run hemadata check {self.path}.")
 
     def image(self, sample_id: str) -> bytes:
         """The image file of a row, by one `pread`.
@@ -162,18 +195,20 @@ class Corpus:
         """
         return prompts.render(prompts.get(template), self.manifests[row["source"]].task, row, seed)
 
-    def _select(self, task: str, split: str | None, source: str | None, by: str = "split") -> pa.Table:
-        index = self.index.filter(pc.equal(self.index["task"], _known(task, schema.TASKS, "task")))
+    def _selected(
+        self, task: str, split: str | None, source: str | None, by: str, columns: list[str]
+    ) -> Iterator[pa.Table]:
+        """Rows of the index, source by source, a row group at a time."""
+        _known(task, schema.TASKS, "task")
         if split is not None:
-            column = index[_known(by, BASES, "kind of split")]
-            index = index.filter(pc.equal(column, _known(split, schema.SPLITS, "split")))
+            _known(by, BASES, "kind of split")
+            _known(split, schema.SPLITS, "split")
         if source is not None:
-            index = index.filter(pc.equal(index["source"], _known(source, self.sources, f"source of {self.path}")))
-        return index
-
-    def _by_sample(self, file: str, columns: list[str]) -> dict[str, dict[str, Any]]:
-        rows = self.index.filter(pc.equal(self.index["file"], file)).select([*columns, "sample_id"]).to_pylist()
-        return {row["sample_id"]: row for row in rows}
+            _known(source, self.sources, f"source of {self.path}")
+        for name, manifest in self.manifests.items():
+            if manifest.task == task and source in (None, name):
+                for table in self.index_of(name, sorted({*columns, by})):
+                    yield table if split is None else table.filter(pc.equal(table[by], split))
 
     @cached_property
     def _positions(self) -> dict[str, int]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import hemadata
 from hemadata.atomic import write_text
 from hemadata.errors import HubError
+from hemadata.hub.answers import told
 from hemadata.hub.card import merged
-from hemadata.hub.remote import Moved, Remote, told
+from hemadata.hub.remote import Moved, Remote
 from huggingface_hub import ModelCard, constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from hemadata.errors import EXIT_FINDINGS, HemaError
+from hemadata.console import run
+from hemadata.errors import EXIT_FINDINGS
 
 from hemasynth.commands import register
 from hemasynth.options import (
@@ -249,12 +250,5 @@ def _bar() -> "Iterator[Progress | None]":
 
 
 def main() -> None:
-    """Entry point: a user's mistake is a message and an exit code, never a traceback."""
-    try:
-        app(prog_name="hemasynth")
-    except HemaError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that may not be written
-        typer.echo(f"{error.filename or 'The disk'}: {error.strerror or error}", err=True)
-        sys.exit(EXIT_FINDINGS)
+    """Entry point."""
+    run(app, "hemasynth")

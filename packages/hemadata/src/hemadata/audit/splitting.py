@@ -125,7 +125,7 @@ def tell(outcome: Outcome) -> Iterator[str]:
         if cost.is_finding:
             yield f"  FINDING: loses {cost.lost:.0%} of its {cost.alone:,} training rows; {FINDING:.0%} is the limit"
         if changed := outcome.test_changed[source]:
-            yield f"  {changed:,} rows came to or left its test set"
+            yield f"  {changed:,} {'row' if changed == 1 else 'rows'} came to or left its test set"
         if moved := outcome.moved.get(source):
             yield f"  {moved:,} rows in units that were written again"
     state = "is in force" if outcome.is_new else "was in force already"

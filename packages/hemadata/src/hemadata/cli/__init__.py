@@ -10,8 +10,8 @@ from hemadata.cli.hub import hydrate, push
 from hemadata.cli.importing import import_command
 from hemadata.cli.options import CorpusArgument, Json
 from hemadata.cli.sources import sources_app
-from hemadata.console import complain, emit, progress_bar, say
-from hemadata.errors import EXIT_DONE, EXIT_FINDINGS, HemaError, UsageError
+from hemadata.console import complain, emit, progress_bar, run, say
+from hemadata.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
 
 app = typer.Typer(
     name="hemadata",
@@ -43,24 +43,12 @@ app.command(
 )(hydrate)
 app.add_typer(prompts_app, name="prompts")
 
-EXIT_STOPPED = 130
 Depth = Literal["none", "header", "full"]
 
 
 def main() -> None:
-    """Run the command line; errors that a user can cause end in a sentence and an exit code."""
-    try:
-        app()
-    except HemaError as error:
-        complain(str(error))
-        raise SystemExit(error.exit_code) from None
-    except OSError as error:  # no such folder, no room, no permission: the message names the file
-        complain(f"{error.filename or 'A file'}: {error.strerror or error}.")
-        raise SystemExit(EXIT_FINDINGS) from None
-    except SystemExit as ended:
-        if ended.code == EXIT_STOPPED:  # typer turns Ctrl-C into it
-            complain("Stopped. What was finished is kept: run the same command again to go on.")
-        raise
+    """Entry point."""
+    run(app, "hemadata")
 
 
 @app.command(

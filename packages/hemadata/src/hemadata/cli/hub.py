@@ -118,7 +118,8 @@ def _tell(done: "Pushed") -> None:
         how = "a recipe goes" if one.source in with_recipe else "stays"
         say(f"{one.source:32} {one.images:>9,} images {how:>15}  {one.licence}: {why(one)}")
     size, files = sum(one.bytes for one in choice.goes), f", {len(done.view.files):,} files" if done.view else ""
-    say(f"{len(choice.goes)} sources, {sum(one.images for one in choice.goes):,} images, {size / 1e6:,.1f} MB{files}.")
+    sources = "1 source" if len(choice.goes) == 1 else f"{len(choice.goes)} sources"
+    say(f"{sources}, {sum(one.images for one in choice.goes):,} images, {size / 1e6:,.1f} MB{files}.")
 
 
 def hydrate(

@@ -12,9 +12,9 @@ from hemadata import schema
 from hemadata.corpus import Corpus
 from hemadata.errors import UsageError
 from hemadata.export import coco, imagefolder, unihema, voc, webdataset, yolo
-from hemadata.export.folder import whole_folder
 from hemadata.export.format import Format, leaves
 from hemadata.export.walk import Selection, select, walk
+from hemadata.folder import whole_folder
 from hemadata.regions import REGIONS
 
 FORMATS: dict[str, Format] = {

@@ -83,8 +83,11 @@ class Names:
     """
 
     def __init__(self, opened: Corpus) -> None:
-        folded = (_digest(plain(sample_id).lower()) for sample_id in opened.index["sample_id"].to_pylist())
-        found, counts = np.unique(np.fromiter(folded, np.uint64), return_counts=True)
+        tables = (table for source in opened.sources for table in opened.index_of(source, ["sample_id"]))
+        ids = (sample_id for table in tables for sample_id in table["sample_id"].to_pylist())
+        found, counts = np.unique(
+            np.fromiter((_digest(plain(sample_id).lower()) for sample_id in ids), np.uint64), return_counts=True
+        )
         self._shared = frozenset(found[counts > 1].tolist())
 
     def stem(self, sample_id: str) -> str:

@@ -124,7 +124,8 @@ def refusal(found: Collection[Candidate]) -> str:
     unknown = [f"  {one.source} ({one.licence})" for one in found if one.where == "nowhere"]
     if not unknown:
         return ""
-    first = f"Refused: nobody says under which licence these {len(unknown)} sources may be passed on:"
+    these = f"these {len(unknown)} sources" if len(unknown) > 1 else "this source"
+    first = f"Refused: nobody says under which licence {these} may be passed on:"
     last = "To publish the others without them: --skip-unknown. To name what goes: --source."
     return "\n".join([first, *unknown, last])
 

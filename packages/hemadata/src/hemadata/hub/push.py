@@ -1,12 +1,10 @@
 """`hemadata push`: a view of the corpus goes to the Hub through a pull request, seen whole or not at all."""
 
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -16,10 +14,12 @@ from hemadata.audit.contract import check
 from hemadata.build.images import Check
 from hemadata.corpus import Corpus
 from hemadata.errors import CorpusError, HemaError, HubError, UsageError
+from hemadata.folder import scratch
+from hemadata.hub.answers import told
 from hemadata.hub.card import merged
 from hemadata.hub.choice import Choice, Kind, candidates, choose, refusal
 from hemadata.hub.layout import CARD, RECORD, is_ours
-from hemadata.hub.remote import TITLE, Moved, Remote, told
+from hemadata.hub.remote import TITLE, Moved, Remote
 from hemadata.hub.verify import verify
 from hemadata.hub.view import Tell, View, stage, standing_still
 from hemadata.report.write import Progress
@@ -141,21 +141,9 @@ def _staging(corpus: Path, wanted: Path | None) -> Iterator[Path]:
         wanted.mkdir(parents=True, exist_ok=True)
         yield wanted
         return
-    place = corpus / ".publishing"
-    place.mkdir(exist_ok=True)
-    lock = FileLock(place / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise CorpusError(f"{corpus} is being pushed by another process. Wait for it.") from None
-    try:
-        folder = place / "view"
-        shutil.rmtree(folder, ignore_errors=True)  # a killed push left it
-        folder.mkdir()
+    busy = CorpusError(f"{corpus} is being pushed by another process. Wait for it.")
+    with scratch(corpus / ".publishing", busy) as folder:
         yield folder
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        lock.release()
 
 
 def _send(

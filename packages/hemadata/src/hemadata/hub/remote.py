@@ -1,36 +1,21 @@
 """One repository of the Hub: what a push asks of it, each question safe to ask again.
 
-`huggingface_hub` tries some requests again by itself, others not; `Remote.persist` does so for all of them. Whatever
-changes the repository first looks whether it was done already: an answer that got lost does nothing twice.
+Whatever changes the repository first looks whether it was done already: an answer that got lost does nothing twice.
 """
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.community import DiscussionWithDetails
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalTokenNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
-from hemadata.errors import HubError, InputMissingError, UsageError
+from hemadata.errors import HubError, InputMissingError
+from hemadata.hub.answers import NO_TOKEN, persist, status_of
 
-TRIES = 8
-LONGEST_WAIT = 60.0  # seconds, of our own choice; a server may ask for more
-LONGEST_ASKED = 3600.0
-PASSING = (408, 425, 429, 500, 502, 503, 504)
 TITLE = "hemadata: "
 T = TypeVar("T")
 _DESCRIPTION = {
@@ -41,52 +26,6 @@ _DESCRIPTION = {
 
 class Moved(Exception):
     """Somebody else has changed `main` since the pull request was opened."""
-
-
-@contextmanager
-def told(repo: str) -> Iterator[None]:
-    """What the Hub says, as a sentence.
-
-    Raises:
-        HubError, InputMissingError, UsageError: instead of the client's own errors.
-    """
-    try:
-        yield
-    except LocalTokenNotFoundError as error:
-        raise InputMissingError(_NO_TOKEN) from error
-    except HFValidationError as error:
-        raise UsageError(f'"{repo}" is no name of a repository; expected --repo ORG/NAME.') from error
-    except (HfHubHTTPError, httpx2.TransportError, RuntimeError, ValueError) as error:
-        cause = _cause(error)
-        if isinstance(cause, httpx2.TransportError):
-            raise HubError(f"The Hub cannot be reached: {cause}. Run the same push again: it goes on.") from error
-        if not isinstance(cause, HfHubHTTPError):
-            raise
-        raise HubError(_sentence(repo, cause)) from error
-
-
-_NO_TOKEN = "There is no token. Get one with write access on the Hub, then: hf auth login   (or set HF_TOKEN)"
-
-
-def _sentence(repo: str, error: HfHubHTTPError) -> str:
-    status = error.response.status_code if error.response is not None else None
-    said = (error.server_message or str(error).strip().splitlines()[-1]).strip()
-    if status == 401 and not isinstance(error, GatedRepoError | RepositoryNotFoundError):
-        return f"The Hub does not know your token ({said}). Log in again: hf auth login"
-    if status in (401, 403):
-        return f"The Hub does not let you write to {repo} ({said}). Your token needs write access to it."
-    if status == 404:
-        return f"The Hub has no {repo}, or does not show it to you ({said})."
-    if status in PASSING:
-        return f"The Hub still answers {status} after {TRIES} tries ({said}). Run the same push again: it goes on."
-    return f"The Hub refuses ({status}): {said}"
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What an upload thread died of."""
-    while isinstance(error, RuntimeError) and error.__cause__:
-        error = error.__cause__
-    return error
 
 
 class Remote:
@@ -109,28 +48,15 @@ class Remote:
         kind: Literal["dataset", "model"] = "dataset",
     ) -> None:
         if not (token := token or get_token()):
-            raise InputMissingError(_NO_TOKEN)
+            raise InputMissingError(NO_TOKEN)
         self.repo, self.token, self._tell, self._kind = repo, token, tell, kind
         self._library = TITLE.rstrip(": ") if kind == "dataset" else "hemamodel"
         self.api = HfApi(endpoint=endpoint, token=token, library_name=self._library)
         self.url = f"{self.api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}"
 
     def persist(self, ask: Callable[[], T]) -> T:
-        """Ask until there is an answer, waiting as long as the server says; what does not pass is raised at once."""
-        wait = 1.0
-        for tried in range(1, TRIES + 1):
-            try:
-                return ask()
-            except (HfHubHTTPError, httpx2.TransportError, RuntimeError) as error:
-                cause = _cause(error)
-                passing = isinstance(cause, httpx2.TransportError) or _status(cause) in PASSING
-                if not passing or tried == TRIES:
-                    raise
-                asked = _asked_to_wait(cause) or wait
-                self._tell(f"The Hub answers {_status(cause) or cause}. Waiting {asked:.0f} s, then again.")
-                time.sleep(asked)
-                wait = min(2 * wait, LONGEST_WAIT)
-        raise AssertionError("unreachable")
+        """Ask until there is an answer, as `answers.persist` does."""
+        return persist(ask, self._tell)
 
     def who(self) -> str:
         """Name of the token's owner."""
@@ -257,7 +183,7 @@ class Remote:
         try:
             return self.persist(send)
         except HfHubHTTPError as error:
-            if _status(error) == 412:
+            if status_of(error) == 412:
                 raise Moved from error
             raise
         except ValueError as error:  # the card's front matter, or a large file, is not accepted
@@ -312,22 +238,3 @@ class Remote:
         """Tag -> commit."""
         refs = self.persist(lambda: self.api.list_repo_refs(self.repo, repo_type=self._kind))
         return {tag.name: tag.target_commit for tag in refs.tags}
-
-
-def _status(error: BaseException) -> int | None:
-    return error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
-
-
-def _asked_to_wait(error: BaseException) -> float | None:
-    """Seconds that the server asks for: `RateLimit` of the Hub, or `Retry-After` in seconds or as a date."""
-    if not isinstance(error, HfHubHTTPError) or error.response is None:
-        return None
-    headers = error.response.headers
-    if (limit := parse_ratelimit_headers(headers)) is not None and limit.remaining == 0:
-        return min(limit.reset_in_seconds, LONGEST_ASKED) + 1.0
-    after = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(after) if after.isdigit() else parsedate_to_datetime(after).timestamp() - time.time()
-    except ValueError:  # none, or neither a number nor a date
-        return None
-    return min(max(0.0, seconds), LONGEST_ASKED) + 1.0

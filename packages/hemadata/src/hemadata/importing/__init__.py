@@ -20,9 +20,9 @@ from hemadata.build.parquet import open_writer
 from hemadata.build.rows import Row, RowMaker
 from hemadata.build.shards import row_groups
 from hemadata.errors import FormatError, InputMissingError
-from hemadata.export.folder import whole_folder
 from hemadata.export.format import SPLIT_NAMES
 from hemadata.export.unihema import CLASSIFICATION, DETECTION
+from hemadata.folder import whole_folder
 from hemadata.formats.boxes import Box, Boxes
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.importing import unihema

@@ -119,8 +119,8 @@ def graph(sources: Sequence[str], families: Mapping[str, str | None], edges: Seq
         families: slug -> declared family; members without a counted pair are joined by a dashed line.
         edges: of `leaks.leakage`; red where train meets test.
     """
-    radius, centre = max(120.0, 9.0 * len(sources)), max(120.0, 9.0 * len(sources)) + 60
-    wide = centre + 160
+    radius = max(120.0, 9.0 * len(sources))
+    centre, wide = radius + 30, radius + 220
     at, parts = dict[str, tuple[float, float]](), list[Markup]()
     for n, name in enumerate(sources):
         angle = 2 * math.pi * n / max(1, len(sources)) - math.pi / 2
@@ -154,7 +154,8 @@ def graph(sources: Sequence[str], families: Mapping[str, str | None], edges: Seq
             parts.append(_text(x, y - 12 if y < centre else y + 20, name, "mid"))
         else:
             parts.append(_text(x - 12, y + 4, name, "end") if x < wide else _text(x + 12, y + 4, name))
-    return _svg(2 * wide, 2 * centre, "Sources that show the same pictures", parts)
+    bottom = max((y for _, y in at.values()), default=centre) + 30
+    return _svg(2 * wide, bottom, "Sources that show the same pictures", parts)
 
 
 def share(count: float, whole: float, css: str = "c0") -> Markup:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from hemadata.corpus import Corpus
 from hemadata.errors import CorpusError, DefectError
 from hemadata.formats.pictures import decode, open_picture
 from hemadata.regions import REGIONS
+from hemadata.report.outlines import COLOUR, OUTLINE, outlines
 
 CELL_SIDE, FIELD_SIDE = 160, 360  # longest side of a thumbnail, pixels
 QUALITY = 70  # WebP
@@ -126,10 +128,16 @@ def thumbnail(data: bytes, side: int) -> Image.Image:
 
 
 def _mask(data: bytes, size: tuple[int, int]) -> Image.Image:
-    """The mask at the size of the thumbnail, its background transparent."""
+    """The mask at the size of the thumbnail: regions half clear, background clear, borders as bright lines."""
     mask = decode(open_picture(data, "unreadable_mask"), "unreadable_mask").resize(size, Image.Resampling.NEAREST)
-    mask.info["transparency"] = REGIONS["background"].value
-    return mask
+    values, palette = np.array(mask), (mask.getpalette() or [])[: 3 * OUTLINE]
+    values[outlines(values)] = OUTLINE
+    drawn = Image.fromarray(values, "P")
+    drawn.putpalette(palette + [0] * (3 * OUTLINE - len(palette)) + list(COLOUR))
+    alpha = bytearray([128] * OUTLINE + [255])
+    alpha[REGIONS["background"].value] = 0
+    drawn.info["transparency"] = bytes(alpha)
+    return drawn
 
 
 def _encode(image: Image.Image, form: str) -> str:

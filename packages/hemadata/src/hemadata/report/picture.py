@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hemadata.corpus import Corpus
 from hemadata.phantom import draw_boxes
 from hemadata.regions import REGIONS
+from hemadata.report.outlines import COLOUR, outlines
 
 COLOURS = ("#1f5fbf", "#c0392b", "#b8860b", "#138d75", "#7d3c98", "#ca6f1e", "#2e4053", "#1e8449")
 SHORT_SIDE = 480  # smaller pictures are enlarged, so that text fits
@@ -21,10 +22,8 @@ def picture(corpus: Corpus, sample_id: str) -> Image.Image:
     Raises:
         UsageError: the corpus has no such row.
     """
-    data = corpus.image(sample_id)
-    task = corpus.manifests[sample_id.partition("/")[0]].task
-    row = next(r for r in corpus.rows(task, source=sample_id.partition("/")[0]) if r["sample_id"] == sample_id)
-    image = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
+    row = corpus.row(sample_id)
+    image = ImageOps.exif_transpose(Image.open(BytesIO(row["image"]["bytes"]))).convert("RGB")
     scale = max(1, -(-SHORT_SIDE // min(image.size)))
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.LANCZOS)
     if row.get("mask"):
@@ -38,11 +37,14 @@ def picture(corpus: Corpus, sample_id: str) -> Image.Image:
 
 
 def _lay_mask(image: Image.Image, data: bytes) -> Image.Image:
-    """The mask's own palette at half strength, background left clear."""
+    """The mask's own palette at half strength, background left clear, borders as lines."""
     mask = Image.open(BytesIO(data))
     coloured = mask.convert("RGB").resize(image.size, Image.Resampling.NEAREST)
-    inside = Image.fromarray(np.where(np.asarray(mask) != REGIONS["background"].value, 110, 0).astype(np.uint8))
-    return Image.composite(coloured, image, inside.resize(image.size, Image.Resampling.NEAREST))
+    values = np.asarray(mask.resize(image.size, Image.Resampling.NEAREST))
+    inside = Image.fromarray(np.where(values != REGIONS["background"].value, 110, 0).astype(np.uint8))
+    drawn = Image.composite(coloured, image, inside)
+    drawn.paste(COLOUR, mask=Image.fromarray(outlines(values)))
+    return drawn
 
 
 def _lines(row: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from hemadata.console import complain, emit, say
+from hemadata.console import complain, emit, run, say
 
 from hemamodel.cli.options import (
     AcceptDataChange,
@@ -27,7 +27,6 @@ from hemamodel.cli.options import (
     processes,
 )
 from hemamodel.console import training_line
-from hemamodel.errors import EXIT_FINDINGS, HemaError
 
 if TYPE_CHECKING:
     from hemamodel.train.start import Call
@@ -41,23 +40,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXIT_STOPPED = 130
-
 
 def main() -> None:
-    """Run the command line; errors that a user can cause end in a sentence and an exit code."""
-    try:
-        app()
-    except HemaError as error:
-        complain(str(error))
-        raise SystemExit(error.exit_code) from None
-    except OSError as error:  # no such folder, no room, no permission: the message names the file
-        complain(f"{error.filename or 'A file'}: {error.strerror or error}.")
-        raise SystemExit(EXIT_FINDINGS) from None
-    except SystemExit as ended:
-        if ended.code == EXIT_STOPPED:  # typer turns Ctrl-C into it
-            complain("Stopped. Run the same command again to go on from the last checkpoint.")
-        raise
+    """Entry point."""
+    run(app, "hemamodel", "Run the same command again to go on from the last checkpoint.")
 
 
 @app.command(
