@@ -103,17 +103,19 @@ def _find(corpus: Corpus, workers: Workers, progress: Progress | None) -> Found:
                 (found.pairs if passed else found.rejected).append(tested)
         if progress:
             progress("second test", min(done * AT_ONCE, len(near)), len(near))
-    apart = [pair for pair in found.rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
-    found.rejected = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
-    found.rejected = [
-        pair if pair.confirmed is not None else tested
-        for pair, tested in zip(found.rejected, _confirmed(corpus, found.rejected, workers), strict=True)
-    ]
     crops = list(find_crops(corpus, pictures, joined, workers, progress))
     found.pairs += [pair for pair, passed in crops if passed]
-    other = sorted((pair for pair, passed in crops if not passed), key=lambda pair: -(pair.confirmed or 0))
-    found.rejected += other[: REJECTED // 2]
+    found.rejected = _closest(corpus, pictures, joined, found.rejected, workers)
+    other = [pair for pair, passed in crops if not passed and joined.needs(pair)]
+    found.rejected += sorted(other, key=lambda pair: -(pair.confirmed or 0))[: REJECTED // 2]
     return found
+
+
+def _closest(corpus: Corpus, pictures: Pictures, joined: Joined, rejected: list[Pair], workers: Workers) -> list[Pair]:
+    """The closest of the rejected pairs that nothing has joined, each with its second test."""
+    apart = [pair for pair in rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
+    chosen = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
+    return list(_confirmed(corpus, chosen, workers))
 
 
 def exact(pictures: Pictures) -> Iterator[Pair]:
@@ -217,7 +219,7 @@ def near_pairs(
         ]
 
     order = np.argsort(-fine, kind="stable")
-    rejected += _different(pictures, pairs(order[~good[order]][: 20 * REJECTED]))[:REJECTED]
+    rejected += _different(pictures, pairs(order[~good[order]][: 40 * REJECTED]))[: 4 * REJECTED]
     return pairs(order[good[order]]), crowded
 
 
