@@ -55,9 +55,7 @@ def split(path: Path) -> Outcome:
     """
     pairs = read_pairs(path)
     settle(path)
-    with Corpus(path) as corpus:
-        members, anchors = list(_members(corpus)), anchors_of(corpus)
-        before = corpus.index["split"].to_pylist()  # of the members, in their order
+    members, anchors, before = _read(path)
     there = {member.sample_id for member in members}
     known = [p for p in pairs or () if p.sample_a in there and p.sample_b in there]
     decided = decide(members, anchors, [(p.sample_a, p.sample_b) for p in known])
@@ -74,6 +72,12 @@ def split(path: Path) -> Outcome:
     outcome.moved = {source: rows for source, rows in replace_stale(path).items() if rows}
     outcome.leaking = write_leakage(path)
     return outcome
+
+
+def _read(path: Path) -> tuple[list[Member], dict[str, str], list[str]]:
+    """Every row, the anchors, and the split that each row has; the index, which is larger, is let go."""
+    with Corpus(path) as corpus:
+        return list(_members(corpus)), anchors_of(corpus), corpus.index["split"].to_pylist()
 
 
 def _members(corpus: Corpus) -> Iterator[Member]:
