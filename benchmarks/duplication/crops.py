@@ -63,12 +63,13 @@ def run(args: Namespace) -> Iterator[Row]:
                 right.update([number] if value >= CONFIRMED else [])
             elif (min(ends), max(ends)) not in SHIFTED:
                 wrong.update([ends] if value >= CONFIRMED else [])
-                closest.append((value, *ends))
+                closest += [(value, *ends)] if value < CONFIRMED else []
         closest = sorted(closest, reverse=True)[:10]
         yield {
             "kind": kind,
             "crops": len(own),
             "recall": round(len(right) / len(own), 4),
             "precision": round(len(right) / max(1, len(right) + len(wrong)), 4),
+            "accepted_elsewhere": sorted(" ".join(end.removeprefix("BloodImage_") for end in ends) for ends in wrong),
             "closest_rejected": [[a, b, round(value / CONFIRMED, 3)] for value, a, b in closest],
         }
