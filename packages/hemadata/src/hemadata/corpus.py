@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,20 @@ from hemadata.ontology import FILES, Ontology, View
 
 BASES = ("split", "split_upstream", "split_paper")
 DECIDED = ("split", "split_basis", "group_id", "dup_cluster")  # columns of the index that an assignment has
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bytes of an image lie: what a worker needs to read it without the corpus."""
+
+    file: str
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """The bytes."""
+        with told(Path(self.file)), Path(self.file).open("rb", buffering=0) as shard:
+            return os.pread(shard.fileno(), self.length, self.offset)
 
 
 class Corpus:
@@ -175,6 +190,15 @@ class Corpus:
         """
         file, offset, length = self._place(sample_id, "offset", "length")
         return os.pread(self._open(file), length, offset)
+
+    def place(self, sample_id: str) -> Place:
+        """Where the image file of a row lies.
+
+        Raises:
+            UsageError: no such row.
+        """
+        file, offset, length = self._place(sample_id, "offset", "length")
+        return Place(str(self.path / file), offset, length)
 
     def mask(self, sample_id: str) -> bytes | None:
         """The mask of a row as palette PNG (indices are region numbers), or None."""

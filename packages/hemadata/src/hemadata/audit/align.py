@@ -8,6 +8,7 @@ from hemadata.audit.confirm import evened, turn_grid
 COARSE, FULL = 24, 64  # cells of the grids that are compared, along each side
 ROUNDS = {COARSE: 6, FULL: 5}
 SHIFT, STRETCH = 3.0, 0.12  # largest step of a round: cells, share of the side
+HOPELESS = 0.6  # correlation of the coarse grids below which full ones are not looked at; crops have 0.9 and more
 
 
 def green(pixels: np.ndarray) -> Image.Image:
@@ -37,10 +38,12 @@ def fit(
             frame, box = _inside(frame, large.size)
             there = _grid(large, box, cells)
             value = float(np.sum(even * evened(there)))
-            if cells == FULL and value > best:
+            if value > best:
                 best, at = value, frame
             frame = _step(wanted, there, frame)
-        frame = at if cells == FULL else frame
+        if cells == COARSE and best < HOPELESS:
+            return best, at
+        best = -1.0 if cells == COARSE else best
     return best, at
 
 
@@ -68,7 +71,10 @@ def _step(wanted: np.ndarray, there: np.ndarray, frame: Frame) -> Frame:
     away = np.arange(cells) + 0.5 - cells / 2
     down, right = np.gradient(there)
     columns = [there, np.ones_like(there), right, down, right * away, down * away[:, None]]
-    answer = np.linalg.lstsq(np.stack([c.ravel() for c in columns], axis=1), wanted.ravel(), rcond=None)[0]
+    terms = np.stack([column.ravel() for column in columns])
+    square = terms @ terms.T
+    square[np.diag_indices(len(square))] *= 1 + 1e-9  # an even picture has no gradient
+    answer = np.linalg.lstsq(square, terms @ wanted.ravel(), rcond=None)[0]
     if abs(answer[0]) < 0.05:
         return frame
     shift = np.clip(answer[2:4] / answer[0], -SHIFT, SHIFT)

@@ -4,6 +4,8 @@ Two round cells of one size share their outline and little else; where local con
 more than the rest of the picture.
 """
 
+from functools import cache
+
 import numpy as np
 
 from hemadata.build.images import decoded
@@ -49,11 +51,14 @@ def evened(grey: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """Mean over a square window of 2 * reach + 1 cells, mirrored at the border."""
+    """Mean over a square window of 2 * reach + 1 cells, mirrored at the border; of a square grid."""
+    along = _window(len(values), reach)
+    return np.asarray(along @ values @ along.T)
+
+
+@cache
+def _window(cells: int, reach: int) -> np.ndarray:
+    """What takes the mean along one axis, as a matrix [cells, cells]."""
+    where = np.pad(np.arange(cells), reach, mode="reflect")
     window = 2 * reach + 1
-    for axis in (0, 1):
-        pad = [(reach + 1, reach) if n == axis else (0, 0) for n in (0, 1)]
-        total = np.cumsum(np.pad(values, pad, mode="reflect"), axis=axis)
-        ends, starts = (np.take(total, np.arange(k, k + values.shape[axis]), axis=axis) for k in (window, 0))
-        values = (ends - starts) / window
-    return values
+    return np.asarray(np.sum([np.eye(cells)[where[k : k + cells]] for k in range(window)], axis=0) / window)

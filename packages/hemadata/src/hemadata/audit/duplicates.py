@@ -5,9 +5,10 @@ from fingerprints, a threshold by kind of image, and a second test on the decode
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,17 @@ import pyarrow.compute as pc
 from hemadata.audit import candidates, fingerprints
 from hemadata.audit.confirm import confirm
 from hemadata.audit.crops import find_crops
+from hemadata.audit.fingerprints import TURNS
+from hemadata.audit.parallel import Workers, in_parts
 from hemadata.audit.pictures import Joined, Pair, Pictures, Progress, cluster_names, same_picture
 from hemadata.build.fingerprints import read_fingerprints, write_fingerprints
 from hemadata.build.images import decoded
 from hemadata.build.shards import FINGERPRINT_SCHEMA
 from hemadata.build.thumbnail import SIDE, thumbnail
-from hemadata.corpus import Corpus
+from hemadata.corpus import Corpus, Place
 from hemadata.errors import DefectError
 
+TESTED, AT_ONCE = 32, 1024  # images or pairs of a task; pairs tested before those that they join are passed over
 REJECTED = 20  # closest pairs that were not accepted and are told
 
 
@@ -69,40 +73,49 @@ class Found:
         return cluster_names(same_picture(self.pairs))
 
 
-def find(corpus: Corpus, progress: Progress | None = None) -> Found:
+def find(corpus: Corpus, progress: Progress | None = None, jobs: int = 1) -> Found:
     """Look for duplicates in a whole corpus; nothing is written but missing fingerprints.
 
     Args:
         corpus: opened.
         progress: told (stage, done, all).
+        jobs: worker processes; what is found does not depend on them.
     """
+    with Workers(jobs) as workers:
+        return _find(corpus, workers, progress)
+
+
+def _find(corpus: Corpus, workers: Workers, progress: Progress | None) -> Found:
     pictures = Pictures.of(corpus)
     found = Found(images=len(pictures.sample_ids))
     joined = Joined(pictures)
     found.pairs += [pair for pair in exact(pictures) if joined.join(pair)]
     chosen = _one_of_equals(pictures)
-    spectrum = spectra(corpus, pictures, chosen, progress)
+    spectrum = spectra(corpus, pictures, chosen, workers, progress)
     found.without = int((~np.any(spectrum, axis=1)).sum())
     near, found.crowded = near_pairs(pictures, chosen, spectrum, found.rejected, progress)
-    for done, pair in enumerate(near, 1):
-        if joined.needs(pair):
-            tested = _confirmed(corpus, pair)
-            limit = FIELDS if _are_fields(pictures, pair) else CELLS
-            if (tested.confirmed or 0) >= limit.confirmed:
-                joined.join(pair)
-                found.pairs.append(tested)
-            else:
-                found.rejected.append(tested)
+    for done, part in enumerate(in_parts(near, AT_ONCE), 1):
+        needed = [pair for pair in part if joined.needs(pair)]
+        for tested in _confirmed(corpus, needed, workers):
+            if joined.needs(tested):  # no pair of this part has joined it
+                limit = FIELDS if _are_fields(pictures, tested) else CELLS
+                passed = (tested.confirmed or 0) >= limit.confirmed and joined.join(tested)
+                (found.pairs if passed else found.rejected).append(tested)
         if progress:
-            progress("second test", done, len(near))
-    apart = [pair for pair in found.rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
-    found.rejected = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
-    found.rejected = [pair if pair.confirmed is not None else _confirmed(corpus, pair) for pair in found.rejected]
-    crops = list(find_crops(corpus, pictures, joined, progress))
+            progress("second test", min(done * AT_ONCE, len(near)), len(near))
+    crops = list(find_crops(corpus, pictures, joined, workers, progress))
     found.pairs += [pair for pair, passed in crops if passed]
-    other = sorted((pair for pair, passed in crops if not passed), key=lambda pair: -(pair.confirmed or 0))
-    found.rejected += other[: REJECTED // 2]
+    found.rejected = _closest(corpus, pictures, joined, found.rejected, workers)
+    other = [pair for pair, passed in crops if not passed and joined.needs(pair)]
+    found.rejected += sorted(other, key=lambda pair: -(pair.confirmed or 0))[: REJECTED // 2]
     return found
+
+
+def _closest(corpus: Corpus, pictures: Pictures, joined: Joined, rejected: list[Pair], workers: Workers) -> list[Pair]:
+    """The closest of the rejected pairs that nothing has joined, each with its second test."""
+    apart = [pair for pair in rejected if joined.needs(pair)]  # what is joined may be unlike in another turn
+    chosen = _different(pictures, sorted(apart, key=lambda pair: -(pair.score or 0)))[:REJECTED]
+    return list(_confirmed(corpus, chosen, workers))
 
 
 def exact(pictures: Pictures) -> Iterator[Pair]:
@@ -126,36 +139,37 @@ def _one_of_equals(pictures: Pictures) -> np.ndarray:
     return np.array(sorted(first.values()), np.int64)
 
 
-def spectra(corpus: Corpus, pictures: Pictures, chosen: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+def spectra(
+    corpus: Corpus, pictures: Pictures, chosen: np.ndarray, workers: Workers, progress: Progress | None = None
+) -> np.ndarray:
     """Spectra of chosen rows, [n, terms]; missing thumbnails are made from the corpus and kept."""
     result = np.zeros((len(chosen), len(fingerprints.terms().radius)), np.float16)
     by_source: dict[str, list[int]] = defaultdict(list)
     for place, position in enumerate(chosen.tolist()):
         by_source[pictures.sources[position]].append(place)
     for source, places in by_source.items():
-        made = dict(zip(*_thumbnails(corpus, source, progress), strict=True))
+        made = dict(zip(*_thumbnails(corpus, source, workers, progress), strict=True))
         blank = bytes(SIDE * SIDE)
         wanted = (made.get(pictures.sample_ids[chosen[place]], blank) for place in places)
         result[places] = fingerprints.spectra(fingerprints.to_array(wanted))
     return result
 
 
-def _thumbnails(corpus: Corpus, source: str, progress: Progress | None) -> tuple[list[str], list[bytes]]:
+def _thumbnails(
+    corpus: Corpus, source: str, workers: Workers, progress: Progress | None
+) -> tuple[list[str], list[bytes]]:
     """Sample ids and thumbnails of a source. A corpus built without decoding gets them here."""
     index = corpus.index.filter(pc.equal(corpus.index["source"], source))
     table = write_fingerprints(corpus.path, source, [read_fingerprints(corpus.path, source)], index)
     known = set(table["sample_id"].to_pylist())
     rows = index.select(["sample_id", "sha256"]).to_pylist()
     missing = [row for row in rows if row["sample_id"] not in known]
-    new = []
-    for done, row in enumerate(missing, 1):
-        try:
-            small = thumbnail(decoded(corpus.image(row["sample_id"])))
-        except DefectError:  # `check` names it; here it only cannot be compared
-            continue
-        new.append(row | {"thumbnail": small})
+    new: list[dict[str, Any]] = []
+    tasks = (([corpus.place(row["sample_id"]) for row in part]) for part in in_parts(missing, TESTED))
+    for part, made in zip(in_parts(missing, TESTED), workers.map(_make_thumbnails, tasks), strict=True):
+        new += [row | {"thumbnail": small} for row, small in zip(part, made, strict=True) if small]
         if progress:
-            progress(f"fingerprints of {source}", done, len(missing))
+            progress(f"fingerprints of {source}", len(new), len(missing))
     if new:
         table = write_fingerprints(
             corpus.path, source, [table, pa.Table.from_pylist(new, schema=FINGERPRINT_SCHEMA)], index
@@ -200,12 +214,12 @@ def near_pairs(
     def pairs(wanted: np.ndarray) -> list[Pair]:
         ids, own = pictures.sample_ids, chosen.tolist()
         return [
-            Pair(ids[own[i]], ids[own[j]], "near", fingerprints.TURNS[t], round(float(score), 4))
+            Pair(ids[own[i]], ids[own[j]], "near", TURNS[t], round(float(score), 4))
             for i, j, t, score in zip(a[wanted], b[wanted], turn[wanted], fine[wanted], strict=True)
         ]
 
     order = np.argsort(-fine, kind="stable")
-    rejected += _different(pictures, pairs(order[~good[order]][: 20 * REJECTED]))[:REJECTED]
+    rejected += _different(pictures, pairs(order[~good[order]][: 40 * REJECTED]))[: 4 * REJECTED]
     return pairs(order[good[order]]), crowded
 
 
@@ -224,11 +238,32 @@ def _are_fields(pictures: Pictures, pair: Pair) -> bool:
     return bool(pictures.is_field[[pictures.where(pair.sample_a), pictures.where(pair.sample_b)]].all())
 
 
-def _confirmed(corpus: Corpus, pair: Pair) -> Pair:
-    images = corpus.image(pair.sample_a), corpus.image(pair.sample_b)
-    turn = fingerprints.TURNS.index(str(pair.turn))
-    try:
-        value = confirm(*images, turn)
-    except DefectError:
-        value = 0.0
-    return Pair(pair.sample_a, pair.sample_b, pair.kind, pair.turn, pair.score, round(value, 4))
+def _confirmed(corpus: Corpus, pairs: Sequence[Pair], workers: Workers) -> Iterator[Pair]:
+    """Pairs after the second test."""
+    tasks = [
+        [(corpus.place(pair.sample_a), corpus.place(pair.sample_b), TURNS.index(str(pair.turn))) for pair in part]
+        for part in in_parts(pairs, TESTED)
+    ]
+    values = chain.from_iterable(workers.map(_test, tasks))
+    for pair, value in zip(pairs, values, strict=True):
+        yield replace(pair, confirmed=round(value, 4))
+
+
+def _test(tasks: Sequence[tuple[Place, Place, int]]) -> list[float]:
+    values = []
+    for first, second, turn in tasks:
+        try:
+            values.append(confirm(first.read(), second.read(), turn))
+        except DefectError:
+            values.append(0.0)
+    return values
+
+
+def _make_thumbnails(places: Sequence[Place]) -> list[bytes | None]:
+    made: list[bytes | None] = []
+    for place in places:
+        try:
+            made.append(thumbnail(decoded(place.read())))
+        except DefectError:  # `check` names it; here it only cannot be compared
+            made.append(None)
+    return made

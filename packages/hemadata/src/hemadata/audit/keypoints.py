@@ -62,7 +62,10 @@ def keypoints(pixels: np.ndarray) -> Keypoints:
     """
     green = pixels if pixels.ndim == 2 else pixels[:, :, pixels.shape[2] // 2]
     height, width = green.shape
-    levels = _pyramid(Image.fromarray(green.astype(np.float32)))
+    image = Image.fromarray(np.ascontiguousarray(green))
+    if (reduction := max(image.size) // (2 * LONGEST)) > 1:  # of a large picture, quicker than for each level anew
+        image = image.reduce(reduction)
+    levels = _pyramid(image.convert("F"))
     found = [
         _blobs(levels[n - 1], levels[n], levels[n + 1], width / levels[n][1].shape[1])
         for n in range(1, len(levels) - 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
@@ -96,15 +97,20 @@ def leakage(corpus: Corpus, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
     A shared group gives one row for each two sources: their first members.
     """
     names = ("sample_id", "source", "split", "group_id", "native_group")
-    index = corpus.index.select(names).sort_by("sample_id").to_pylist()
-    rows = {row["sample_id"]: row for row in index}
+    index = corpus.index.select(names)
+    groups = index.filter(pc.is_valid(index["native_group"])).group_by("native_group")
+    sources = groups.aggregate([("source", "count_distinct")])
+    shared_names = sources.filter(pc.greater(sources["source_count_distinct"], 1))["native_group"].combine_chunks()
+    ends = pa.array({end for pair in pairs for end in (pair.sample_a, pair.sample_b)}, pa.string())
+    told = pc.or_(pc.is_in(index["sample_id"], ends), pc.is_in(index["native_group"], shared_names))
+    rows = {row["sample_id"]: row for row in index.filter(told).sort_by("sample_id").to_pylist()}
     known = [pair for pair in pairs if pair.sample_a in rows and pair.sample_b in rows]
     clusters, joined = cluster_names(same_picture(known)), cluster_names((p.sample_a, p.sample_b) for p in known)
     for pair in known:
         a, b = rows[pair.sample_a], rows[pair.sample_b]
         yield _row(pair, a, b, clusters.get(pair.sample_a if pair.kind != CROP else "", ""))
     shared: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in index:
+    for row in rows.values():
         if row["native_group"] is not None:
             shared[row["native_group"]].setdefault(row["source"], row)
     for group, firsts in sorted(shared.items()):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from filelock import FileLock
 
 from hemadata.arrow import to_table
@@ -54,9 +55,7 @@ def split(path: Path) -> Outcome:
     """
     pairs = read_pairs(path)
     settle(path)
-    with Corpus(path) as corpus:
-        members, anchors = list(_members(corpus)), anchors_of(corpus)
-        before = dict(zip(*(corpus.index[name].to_pylist() for name in ("sample_id", "split")), strict=True))
+    members, anchors, before = _read(path)
     there = {member.sample_id for member in members}
     known = [p for p in pairs or () if p.sample_a in there and p.sample_b in there]
     decided = decide(members, anchors, [(p.sample_a, p.sample_b) for p in known])
@@ -66,13 +65,19 @@ def split(path: Path) -> Outcome:
     version = version_in_force(path)
     assert version
     outcome = Outcome(version.stem, is_new, pairs is not None, decided.costs)
-    for member in members:
-        was, now = before[member.sample_id], decided.split[member.sample_id]
+    for member, was in zip(members, before, strict=True):
+        now = decided.split[member.sample_id]
         if "test" in (was, now) and was != now:
             outcome.test_changed[member.source] += 1
     outcome.moved = {source: rows for source, rows in replace_stale(path).items() if rows}
     outcome.leaking = write_leakage(path)
     return outcome
+
+
+def _read(path: Path) -> tuple[list[Member], dict[str, str], list[str]]:
+    """Every row, the anchors, and the split that each row has; the index, which is larger, is let go."""
+    with Corpus(path) as corpus:
+        return list(_members(corpus)), anchors_of(corpus), corpus.index["split"].to_pylist()
 
 
 def _members(corpus: Corpus) -> Iterator[Member]:
@@ -83,33 +88,35 @@ def _members(corpus: Corpus) -> Iterator[Member]:
         if manifest.task in ("detection", "segmentation"):
             for row in corpus.rows(manifest.task, columns=["sample_id", "objects"], source=manifest.source):
                 labels[row["sample_id"]] = tuple(sorted({o["label"] for o in row["objects"] or () if o["label"]}))
-    for row in corpus.index.select(names).to_pylist():
-        classes = labels.get(row["sample_id"]) or ((row["label"],) if row["label"] else ())
-        own = row["native_group"] or row["sample_id"]
-        yield Member(row["sample_id"], row["source"], own, row["split_upstream"], classes)
+    for sample_id, source, group, upstream, label in zip(*(corpus.index[n].to_pylist() for n in names), strict=True):
+        classes = labels.get(sample_id) or ((label,) if label else ())
+        yield Member(sample_id, source, group or sample_id, upstream, classes)
 
 
 def _table(old: pa.Table, members: list[Member], decided: Split, clusters: dict[str, str]) -> pa.Table:
     """The new assignment. Rows whose image is in quarantine follow their group, or stay as they were."""
-    rows = [
-        {
-            "sample_id": m.sample_id,
-            "source": m.source,
-            "split": decided.split[m.sample_id],
-            "split_basis": decided.basis[m.sample_id],
-            "group_id": decided.group[m.sample_id],
-            "dup_cluster": clusters.get(m.sample_id),
-            "own_group": m.own_group,
-        }
-        for m in members
-    ]
-    placed = {row["own_group"]: row for row in rows if row["split"] != "excluded"}
-    there = {member.sample_id for member in members}
-    for row in old.to_pylist():
-        if row["sample_id"] not in there:
-            near = placed.get(row["own_group"], {"group_id": row["own_group"], "split": row["split"]})
-            rows.append(row | {"dup_cluster": None, "group_id": near["group_id"], "split": near["split"]})
-    return to_table(rows, ARROW)
+    ids = [member.sample_id for member in members]
+    columns = {
+        "sample_id": ids,
+        "source": [member.source for member in members],
+        "split": [decided.split[sample_id] for sample_id in ids],
+        "split_basis": [decided.basis[sample_id] for sample_id in ids],
+        "group_id": [decided.group[sample_id] for sample_id in ids],
+        "dup_cluster": [clusters.get(sample_id) for sample_id in ids],
+        "own_group": [member.own_group for member in members],
+    }
+    table = pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in ARROW], schema=ARROW)
+    absent = old.filter(pc.invert(pc.is_in(old["sample_id"], table["sample_id"].combine_chunks())))
+    if not absent.num_rows:
+        return table
+    placed = {m.own_group: m.sample_id for m in members if decided.split[m.sample_id] != "excluded"}
+    rows = []
+    for row in absent.to_pylist():
+        if near := placed.get(row["own_group"]):
+            rows.append(row | {"dup_cluster": None, "group_id": decided.group[near], "split": decided.split[near]})
+        else:
+            rows.append(row | {"dup_cluster": None, "group_id": row["own_group"]})
+    return pa.concat_tables([table, to_table(rows, ARROW)])
 
 
 def tell(outcome: Outcome) -> Iterator[str]:

@@ -83,7 +83,7 @@ class Processes:
                 except BrokenProcessPool as error:
                     raise HemaError(
                         "A worker process was killed, most often by the system for want of memory. "
-                        "Finished units are kept: run the same command again, with fewer --jobs."
+                        "Run the same command again, with fewer --jobs; units that a build has finished are kept."
                     ) from error
 
     def cancel(self) -> None:

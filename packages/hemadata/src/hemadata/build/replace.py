@@ -119,15 +119,18 @@ def assigned_by_bucket(table: pa.Table, manifest: Manifest) -> dict[int, dict[st
 
 def _replace_unit(corpus: Path, manifest: Manifest, unit: UnitRecord, assigned: dict[str, Assigned]) -> UnitRecord:
     def rows_of(split: str) -> Iterator[Row]:
-        streams = [_rows(corpus / shard.path) for shard in unit.shards]
-        ordered = merge(*streams, key=lambda row: hash_of(row["sample_id"]))
-        return (row for row in ordered if assigned[row["sample_id"]].split == split)
+        streams = [_rows(corpus / shard.path, assigned, split) for shard in unit.shards]
+        return merge(*streams, key=lambda row: hash_of(row["sample_id"]))
 
     place = Place(corpus, manifest.source, manifest.task, unit.bucket)
     return write_unit(place, unit.key, assigned, rows_of, unit.quarantine)
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, assigned: dict[str, Assigned], split: str) -> Iterator[Row]:
+    """Rows of a shard that go to a split; row groups without any are not read."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
-            yield from file.read_row_group(group).to_pylist()
+            names = file.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
+            goes = [assigned[name].split == split for name in names]
+            if any(goes):
+                yield from file.read_row_group(group).filter(pa.array(goes)).to_pylist()

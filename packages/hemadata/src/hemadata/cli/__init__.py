@@ -8,7 +8,7 @@ import typer
 from hemadata.cli.fetch import fetch
 from hemadata.cli.hub import hydrate, push
 from hemadata.cli.importing import import_command
-from hemadata.cli.options import CorpusArgument, Json
+from hemadata.cli.options import CorpusArgument, Jobs, Json
 from hemadata.cli.sources import sources_app
 from hemadata.console import complain, emit, progress_bar, run, say
 from hemadata.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
@@ -68,9 +68,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder of the corpus.")] = Path("corpus"),
     phantom: Annotated[int | None, typer.Option(help="Draw so many images instead of reading raw data.", min=1)] = None,
     check: Annotated[Depth, typer.Option(help="How deeply images are looked at; full decodes each.")] = "full",
-    jobs: Annotated[
-        int | None, typer.Option(help="Worker processes; default: cores, bounded by memory.", min=1)
-    ] = None,
+    jobs: Jobs = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images of each source.", min=1)] = None,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="Where units are done: here, or on a Ray cluster.")
@@ -148,19 +146,20 @@ def check(
     raise typer.Exit(EXIT_FINDINGS if report.findings else EXIT_DONE)
 
 
-@app.command(epilog="Example:\n\n    hemadata duplicates corpus")
-def duplicates(corpus: CorpusArgument = Path("corpus"), as_json: Json = False) -> None:
+@app.command(epilog="Examples:\n\n    hemadata duplicates corpus\n\n    hemadata duplicates corpus --jobs 16 --json")
+def duplicates(corpus: CorpusArgument = Path("corpus"), jobs: Jobs = None, as_json: Json = False) -> None:
     """Find pictures that are there more than once: equal bytes or pixels, and resized, turned, brightened copies."""
     from dataclasses import asdict
 
     import hemadata
     from hemadata.audit.duplicates import find
     from hemadata.audit.leakage import keep, tell
+    from hemadata.build.executors import default_jobs
     from hemadata.build.replace import settle
 
     settle(corpus)
     with progress_bar("", quiet=as_json) as progress, hemadata.open(corpus) as opened:
-        found = find(opened, progress)
+        found = find(opened, progress, jobs or default_jobs())
     leaking = keep(corpus, found)
     if as_json:
         counts = {"images": found.images, "without_fingerprint": found.without, "crowded": found.crowded}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hemadata.cli.options import CorpusArgument, Json
+from hemadata.cli.options import CorpusArgument, Jobs, Json
 from hemadata.console import complain, emit, progress_bar, say
 from hemadata.errors import EXIT_DONE, EXIT_FINDINGS
 
@@ -130,9 +130,7 @@ def hydrate(
     ] = None,
     source: Annotated[list[str] | None, typer.Option(help="Only this recipe; may be given several times.")] = None,
     variant: Annotated[str | None, typer.Option(help="Layout to read of raw data that have several.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Worker processes; default: cores, bounded by memory.", min=1)
-    ] = None,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Fill the recipes of a downloaded corpus from your own raw data, every picture compared: the same rows."""
