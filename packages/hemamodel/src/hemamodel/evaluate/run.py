@@ -59,13 +59,14 @@ def evaluate(
     against: Path | None = None,
     baselines: bool = False,
     seen: Seen | None = None,
+    unfinished: bool = False,
 ) -> dict[str, Any]:
-    """Scores of a complete run.
+    """Scores of a run.
 
     Args:
         run: its folder.
         corpus: folder of the corpus.
-        split: train, validation or test.
+        split: train, validation or test; all: every row, for a corpus that the run was not trained on.
         tasks: none given: those of the run's stage that the corpus has.
         sources: none given: those that the stage trains on.
         batch_size: samples at once; no score depends on it.
@@ -79,6 +80,7 @@ def evaluate(
             is worth.
         baselines: text tasks: ask the run again with exchanged pictures, which takes as long again.
         seen: given each task, what was found and the corpus, for a look at samples.
+        unfinished: a run that still trains is scored as it is at its last checkpoint.
 
     Returns:
         `run, stage, corpus_id, trained_on_corpus_id, split, overfit, seed, sources`, `absent` (tasks of the stage that
@@ -89,16 +91,20 @@ def evaluate(
 
     Raises:
         InputMissingError: the corpus has nothing to evaluate a task on.
-        UsageError: `against` was not trained for a task, or is not asked the same samples.
+        UsageError: `against` was not trained for a task, or is not asked the same samples; all rows of the corpus
+            that the run was trained on are asked for; the run is not complete.
     """
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    found, model, tokenizer = load_run(run)
+    found, model, tokenizer = load_run(run, unfinished)
     model.to(place)
     other = load_run(against) if against else None
     if other:
         other[1].to(place)
     settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
+        rows = None if split == "all" else split
+        if rows is None and opened.corpus_id == settings.corpus_id:
+            raise UsageError(f"{run} was trained on a part of {corpus}: choose train, validation or test, not all.")
         places = places_of(opened)
         for task in tasks or settings.stage.tasks:
             config = stage_of(task, settings.stage)
@@ -113,7 +119,7 @@ def evaluate(
             ) -> Evidence:
                 whose, answering, its_words = asked
                 dataset = stage_dataset(
-                    opened, stage_of(task, whose.settings.stage), task, split, training=False, sources=chosen,
+                    opened, stage_of(task, whose.settings.stage), task, rows, training=False, sources=chosen,
                     limit=limit, by=by, without=without, pictures=pictures,
                 )  # fmt: skip
                 built = getattr(answering.config.classes, task, 0)
@@ -166,6 +172,7 @@ def evaluate(
             "overfit": settings.overfit,
             "seed": settings.seed,
             "steps": found.steps,
+            "step": found.step,
             "blind": settings.stage.data.blind,
             "sources": used,
             "absent": absent,
