@@ -69,6 +69,9 @@ def evaluate(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Score a run that still trains, as it is at its last checkpoint.")
     ] = False,
+    symmetries: Annotated[
+        bool, typer.Option("--symmetries", help="classification: mean over each picture's 8 turns and mirrorings.")
+    ] = False,
     workers: Workers = None,
     device: Device = None,
     as_json: Json = False,
@@ -108,6 +111,7 @@ def evaluate(
                 baselines=baselines,
                 seen=gallery.take,
                 unfinished=unfinished,
+                symmetries=symmetries,
             )
         reports.append(found)
         folder = each / f"evaluation-{split}" if report is None else report / each.name if len(run) > 1 else report

@@ -60,6 +60,7 @@ def evaluate(
     baselines: bool = False,
     seen: Seen | None = None,
     unfinished: bool = False,
+    symmetries: bool = False,
 ) -> dict[str, Any]:
     """Scores of a run.
 
@@ -81,6 +82,7 @@ def evaluate(
         baselines: text tasks: ask the run again with exchanged pictures, which takes as long again.
         seen: given each task, what was found and the corpus, for a look at samples.
         unfinished: a run that still trains is scored as it is at its last checkpoint.
+        symmetries: classification: the mean over the eight symmetries of each picture, which takes eight times as long.
 
     Returns:
         `run, stage, corpus_id, trained_on_corpus_id, split, overfit, seed, sources`, `absent` (tasks of the stage that
@@ -128,7 +130,7 @@ def evaluate(
                         f"{whose.path} tells {built} classes of {task} apart, this corpus has {dataset.classes}."
                     )
                 tell = (lambda done, all_: told(task, done, all_)) if told else None
-                what = Examination(answering, its_words, dataset, batch_size, workers, tell, threshold)
+                what = Examination(answering, its_words, dataset, batch_size, workers, tell, threshold, symmetries)
                 return examine(what).in_order()
 
             try:
@@ -173,6 +175,7 @@ def evaluate(
             "seed": settings.seed,
             "steps": found.steps,
             "step": found.step,
+            "symmetries": symmetries,
             "blind": settings.stage.data.blind,
             "sources": used,
             "absent": absent,
