@@ -29,10 +29,14 @@ def run(bench: Bench) -> Row:
     """Train stage 1, score the test part, and two baselines on the same images."""
     clock = Clock()
     corpus = cells.corpus(bench)
-    found = evaluate(trained(bench).path, corpus, workers=bench.workers)["scores"]["classification"]
+    one, found = (
+        evaluate(trained(bench).path, corpus, workers=bench.workers, symmetries=all_)["scores"]["classification"]
+        for all_ in (False, True)
+    )
     beside = baselines(corpus)
     return {
-        "macro_f1": found["macro_f1"],
+        "macro_f1": found["macro_f1"],  # mean over the eight symmetries of each picture
+        "macro_f1_one_view": one["macro_f1"],
         "accuracy": found["accuracy"],
         "classes": {name: each["f1"] for name, each in found["classes"].items()},
         "samples": found["samples"],

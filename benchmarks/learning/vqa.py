@@ -32,7 +32,7 @@ def run(bench: Bench) -> Row:
         "unlike_any_of_training": shown(found["hard"]),
         "no_type_named": shown(found["without_type_named"]),
         "all": shown(found),
-        "asked": "above the blind network, with the whole interval of the difference, on cells unlike any of training",
+        "asked": "unlike_any_of_training: the interval of over_blind lies above 0",
         "meets": over["low"] > 0 and report["against"]["differs"] == ["blind"],
         "minutes": clock.minutes,
     }
