@@ -38,12 +38,6 @@ class ResNetBody(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, BasicBlock | Bottleneck):
-                # A block starts as its shortcut alone: a deep net that is trained from scratch then learns from the
-                # first steps on (Goyal et al. 2017). Pretrained weights and fixed statistics bring their own.
-                last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
-                if isinstance(last, nn.GroupNorm):
-                    nn.init.zeros_(last.weight)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images [B, 3, H, W] -> C3, C4, C5 [B, channels, H/8, W/8], [.., H/16, W/16], [.., H/32, W/32]."""
