@@ -12,7 +12,7 @@ from hemamodel.train.runs import Run
 from learning import cells
 from learning.common import Bench, Clock, Row
 
-SIZE, EPOCHS, ASKED = 128, 120, 0.95
+SIZE, EPOCHS, ASKED = 128, 200, 0.95
 SETTINGS = (
     "data.train={classification: {acevedo: 1}}",
     "data.held_out=[]",  # held out by the paper, and just what this row is about

@@ -53,6 +53,9 @@ def only(bench: Bench, number: int) -> Path:
     if not out.exists():
         skipped = shutil.ignore_patterns(f"*Dataset {3 - number}*")
         shutil.copytree(bench.raw / SOURCE, out / SOURCE, ignore=skipped)
+        if number == 2:  # the reader finds its place by this folder
+            (out / SOURCE / "Dataset 1").mkdir()
+            (out / SOURCE / "Dataset 1" / "left-out.txt").write_text("Dataset 2 alone\n")
     return out
 
 
