@@ -3,9 +3,12 @@
 Tiny preset, from scratch, on the CPU. Each row prints its baselines, measured on the same images in the same run.
 
 * classification: eight classes of `acevedo`, stage 1; test part of the corpus.
-* segmentation: nucleus and whole cell of `wbc-image-dataset` Dataset 1, stage 5; test part of the corpus.
-* detection: eight fields of `bccd` learnt by heart, stage 4.
-* vqa: eight cells, one question, eight answers, stage 6; then with exchanged images, and blind.
+* attributes: the eleven attributes of `wbcatt` by a linear probe on the features of that run.
+* segmentation: nucleus and whole cell of `wbc-image-dataset` Dataset 1, stage 5; its test part, and Dataset 2.
+* detection: sixteen fields of `bccd` learnt by heart, stage 4; then its training part, with AP50 of the test part as it
+  goes.
+* vqa: questions on `wbcatt`, stage 6 from stage 1, beside the same network blind; cells unlike any of training.
+* by_heart: eight cells, one question, eight answers, stage 6; then with exchanged images, and blind.
 * stages: all six chained for a few steps on phantoms, each stopped at the end of an epoch and gone on with.
 * step: a step of each stage moves the tensors of its groups and no other, and reaches each of them.
 * loader: see benchmarks/loader.py.
@@ -21,7 +24,17 @@ from pathlib import Path
 import torch
 from learning.common import Bench
 
-ROWS = ("classification", "segmentation", "detection", "vqa", "stages", "step", "loader")
+ROWS = (
+    "classification",
+    "attributes",
+    "segmentation",
+    "detection",
+    "vqa",
+    "by_heart",
+    "stages",
+    "step",
+    "loader",
+)
 
 
 def show(name: str, row: dict[str, object], indent: int = 0) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 from hemamodel.data import CorpusDataset
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.run import evaluate
+from hemamodel.train.runs import Run
 
+from learning import cells
 from learning.common import Bench, Clock, Row
 
-SIZE = 112
+SIZE, EPOCHS, ASKED = 128, 200, 0.95
 SETTINGS = (
     "data.train={classification: {acevedo: 1}}",
     "data.held_out=[]",  # held out by the paper, and just what this row is about
@@ -26,22 +28,29 @@ SETTINGS = (
 def run(bench: Bench) -> Row:
     """Train stage 1, score the test part, and two baselines on the same images."""
     clock = Clock()
-    corpus = bench.corpus("acevedo", "acevedo", "wbcatt")  # wbcatt is the anchor of the family's split
-    trained = bench.train(1, corpus, EPOCHS, SETTINGS, name="classification")
-    found = evaluate(trained.path, corpus, workers=bench.workers)["scores"]["classification"]
+    corpus = cells.corpus(bench)
+    one, found = (
+        evaluate(trained(bench).path, corpus, workers=bench.workers, symmetries=all_)["scores"]["classification"]
+        for all_ in (False, True)
+    )
+    beside = baselines(corpus)
     return {
-        "macro_f1": found["macro_f1"],
+        "macro_f1": found["macro_f1"],  # mean over the eight symmetries of each picture
+        "macro_f1_one_view": one["macro_f1"],
         "accuracy": found["accuracy"],
         "classes": {name: each["f1"] for name, each in found["classes"].items()},
         "samples": found["samples"],
-        "baselines": baselines(corpus),
-        "asked": {"macro_f1": 0.85},
-        "meets": found["macro_f1"] >= 0.85,
+        "interval": found["intervals"]["macro_f1"],
+        "baselines": beside,
+        "asked": {"macro_f1": ASKED},
+        "meets": found["macro_f1"] >= ASKED and found["macro_f1"] > max(beside.values()),
         "minutes": clock.minutes,
     }
 
 
-EPOCHS = 120
+def trained(bench: Bench) -> Run:
+    """Stage 1 on the eight classes; other rows start from it."""
+    return bench.train(1, cells.corpus(bench), EPOCHS, SETTINGS, name="classification")
 
 
 def baselines(path: object) -> Row:

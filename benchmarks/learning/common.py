@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hemamodel.train.start import Call, train
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """Where a row works.
 
@@ -24,6 +24,7 @@ class Bench:
         workers: processes that load images.
         scale: multiplies the epochs; 1 is what the figures are quoted for.
         seed: of every run.
+        trained: complete runs by name.
     """
 
     raw: Path
@@ -31,14 +32,14 @@ class Bench:
     workers: int = 0
     scale: float = 1.0
     seed: int = 0
+    trained: dict[str, Run] = field(default_factory=dict)
 
     def corpus(self, name: str, *sources: str, raw: Path | None = None) -> Path:
-        """A corpus of real data."""
+        """A corpus of real data; sources that it has already are left as they are."""
         path = self.work / name
-        if not path.exists():
-            for result in build_corpus(list(sources), [raw or self.raw], path, Options(jobs=2)):
-                if result.error:
-                    raise result.error
+        for result in build_corpus(list(sources), [*([raw] if raw else []), self.raw], path, Options(jobs=2)):
+            if result.error:
+                raise result.error
         return path
 
     def train(
@@ -50,8 +51,15 @@ class Bench:
         *,
         name: str,
         overfit: int | None = None,
+        init_from: Run | None = None,
+        stop_after: int | None = None,
     ) -> Run:
-        """A run of the tiny preset from scratch, in a folder of its own; returns it with the seconds it took."""
+        """A run of the tiny preset, from scratch unless `init_from` is given, in a folder of its own.
+
+        Rows that start from the same run share it. `stop_after` leaves it there; the same call goes on.
+        """
+        if name in self.trained:
+            return self.trained[name]
         epochs = max(1, round(epochs * self.scale))
         call = Call(
             stage=stage,
@@ -59,13 +67,18 @@ class Bench:
             out=self.work / "runs" / name,
             preset="tiny",
             assignments=(*FAST, f"epochs={epochs}", *settings),
-            scratch=True,
+            init_from=init_from.path if init_from else None,
+            scratch=init_from is None,
             seed=self.seed,
             overfit=overfit,
             workers=self.workers,
             device="cpu",
+            stop_after=stop_after,
         )
-        return train(call, progress=_Ticker(name))
+        run = train(call, progress=_Ticker(name))
+        if run.complete:
+            self.trained[name] = run
+        return run
 
 
 # From scratch nothing is pretrained that a low rate must spare: one rate for all parts, falling to zero.

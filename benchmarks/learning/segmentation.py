@@ -1,4 +1,4 @@
-"""Row `segmentation`: nucleus and whole cell of Dataset 1 of the WBC image dataset, a held-out fifth of it."""
+"""Row `segmentation`: nucleus and whole cell of Dataset 1 of the WBC image dataset, a held-out fifth; Dataset 2."""
 
 import shutil
 from pathlib import Path
@@ -13,8 +13,9 @@ from learning.common import VISION, Bench, Clock, Row
 
 SIZE, EPOCHS = 128, 45
 TARGETS = {"nucleus": ("nucleus",), "cell": ("nucleus", "cytoplasm")}
-ASKED = {"nucleus": 0.90, "cell": 0.95}
+ASKED = {"nucleus": 0.95, "cell": 0.97}
 SOURCE = "wbc-image-dataset"
+Pictures = list[tuple[np.ndarray, np.ndarray]]
 SETTINGS = (
     f"data.train={{segmentation: {{{SOURCE}: 1}}}}",
     f"trainable={VISION}",
@@ -28,54 +29,75 @@ SETTINGS = (
 def run(bench: Bench) -> Row:
     """Train stage 5 once for each target, and score two baselines on the same images."""
     clock = Clock()
-    corpus = bench.corpus("dataset-1", SOURCE, raw=only_dataset_1(bench))
+    corpus, other = (bench.corpus(f"dataset-{number}", SOURCE, raw=only(bench, number)) for number in (1, 2))
     row: Row = {"asked": {f"{name}_dice": value for name, value in ASKED.items()}, "baselines": {}}
     for name, regions in TARGETS.items():
         settings = (*SETTINGS, f"data.foreground=[{', '.join(regions)}]")
         trained = bench.train(5, corpus, EPOCHS, settings, name=name)
         found = evaluate(trained.path, corpus, workers=bench.workers)["scores"]["segmentation"]
         row |= {f"{name}_dice": found["dice"], f"{name}_iou": found["iou"], "samples": found["samples"]}
-        row["baselines"] |= {f"{name}_{key}": value for key, value in baselines(corpus, regions).items()}
+        there = evaluate(trained.path, other, split="all", workers=bench.workers)["scores"]["segmentation"]
+        row |= {f"{name}_dice_dataset_2": there["dice"], "samples_dataset_2": there["samples"]}
+        row["baselines"] |= {f"{name}_{key}": value for key, value in baselines(corpus, other, regions).items()}
     row["dice"] = {name: row[f"{name}_dice"] for name in TARGETS}
-    row["meets"] = all(row[f"{name}_dice"] >= asked for name, asked in ASKED.items())
+    row["meets"] = (
+        all(row[f"{name}_dice"] >= asked for name, asked in ASKED.items())
+        and row["nucleus_dice_dataset_2"] > row["baselines"]["nucleus_pixel_classifier_dataset_2"]
+    )
     return row | {"minutes": clock.minutes}
 
 
-def only_dataset_1(bench: Bench) -> Path:
-    """A raw tree with Dataset 1 alone."""
-    out = bench.work / "raw-dataset-1"
+def only(bench: Bench, number: int) -> Path:
+    """A raw tree with one of the two datasets alone."""
+    out = bench.work / f"raw-dataset-{number}"
     if not out.exists():
-        shutil.copytree(
-            bench.raw / SOURCE, out / SOURCE, ignore=lambda _, names: {n for n in names if "Dataset 2" in n}
-        )
+        skipped = shutil.ignore_patterns(f"*Dataset {3 - number}*")
+        shutil.copytree(bench.raw / SOURCE, out / SOURCE, ignore=skipped)
+        if number == 2:  # the reader finds its place by this folder
+            (out / SOURCE / "Dataset 1").mkdir()
+            (out / SOURCE / "Dataset 1" / "left-out.txt").write_text("Dataset 2 alone\n")
     return out
 
 
-def baselines(path: Path, regions: tuple[str, ...]) -> dict[str, float]:
+def baselines(path: Path, other: Path, regions: tuple[str, ...]) -> dict[str, float]:
     """Dice of the mean mask of the training images, and of a classifier of single pixels by colour and place."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    parts = {}
-    with hemadata.open(path) as corpus:
-        for split in ("train", "test"):
-            data = CorpusDataset(corpus, "segmentation", split, [SOURCE], regions=[regions])
-            samples = [data[i] for i in range(len(data))]
-            parts[split] = [(s["image"].numpy(), s["mask"][0].numpy().astype(bool)) for s in samples]
-    mean = np.mean([resized(mask, (SIZE, SIZE)) for _, mask in parts["train"]], axis=0) > 0.5
+    train, test, there = (
+        pictures(path, "train", regions),
+        pictures(path, "test", regions),
+        pictures(other, None, regions),
+    )
+    mean = np.mean([resized(mask, (SIZE, SIZE)) for _, mask in train], axis=0) > 0.5
     draw = np.random.default_rng(0)
     x, y = [], []
-    for image, mask in parts["train"]:
+    for image, mask in train:
         chosen = draw.choice(mask.size, 500, replace=False)
         x.append(features(image)[chosen])
         y.append(mask.ravel()[chosen])
     pixels = HistGradientBoostingClassifier(random_state=0).fit(np.concatenate(x), np.concatenate(y))
-    truth = [mask for _, mask in parts["test"]]
-    guessed = [pixels.predict(features(image)).reshape(mask.shape) for image, mask in parts["test"]]
 
-    def dice(found: list[np.ndarray]) -> float:
-        return float(np.mean([scores.overlap(*pair)[0] for pair in zip(truth, found, strict=True)]))
+    def by_pixels(parts: Pictures) -> float:
+        return dice(parts, [pixels.predict(features(image)).reshape(mask.shape) for image, mask in parts])
 
-    return {"mean_mask": dice([resized(mean, mask.shape) for mask in truth]), "pixel_classifier": dice(guessed)}
+    return {
+        "mean_mask": dice(test, [resized(mean, mask.shape) for _, mask in test]),
+        "pixel_classifier": by_pixels(test),
+        "pixel_classifier_dataset_2": by_pixels(there),
+    }
+
+
+def pictures(path: Path, split: str | None, regions: tuple[str, ...]) -> Pictures:
+    """Every image uint8 [3, H, W] of a part with its mask bool [H, W]."""
+    with hemadata.open(path) as corpus:
+        data = CorpusDataset(corpus, "segmentation", split, [SOURCE], regions=[regions])
+        samples = [data[i] for i in range(len(data))]
+    return [(each["image"].numpy(), each["mask"][0].numpy().astype(bool)) for each in samples]
+
+
+def dice(truth: Pictures, found: list[np.ndarray]) -> float:
+    """Mean over images."""
+    return float(np.mean([scores.overlap(mask, ours)[0] for (_, mask), ours in zip(truth, found, strict=True)]))
 
 
 def resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,26 +1,33 @@
 """Scores against slow references, and independent of the batch."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import hemadata
 import numpy as np
 import pytest
 import torch
+from hemadata.build import Options
+from hemadata.build import build as build_corpus
 from hemamodel.config import load_preset
 from hemamodel.data.tasks import stage_dataset
-from hemamodel.errors import InputMissingError, UsageError
+from hemamodel.errors import InputMissingError, UsageError, WeightsError
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.run import evaluate
+from hemamodel.evaluate.symmetry import over_symmetries, views
 from hemamodel.evaluate.tasks import Examination, examine
 from hemamodel.evaluate.tell import table
 from hemamodel.model.tokenizer import word_tokenizer
 from hemamodel.model.unihema import UniHema, build_model
 from hemamodel.predict.results import Detections, masks
 from hemamodel.stages import load
+from hemamodel.train.runs import Run
 from hemamodel.train.settings import choose
-from hemamodel.train.start import Call, train
+from hemamodel.train.start import Call, load_run, train
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 TOKENIZER = word_tokenizer(["This image is for the detection of Normal of cells.", "Which cell is it? A cell."], 200)
@@ -112,6 +119,63 @@ def test_scores_do_not_depend_on_the_batch(stage: int, task: str, source: str, p
     results = [each.score() for each in evidence]
     flat = [list(numbers(result)) for result in results]
     assert flat[0] == pytest.approx(flat[1], abs=1e-4)
+
+
+def test_no_turn_of_a_cell_changes_what_the_symmetries_say() -> None:
+    torch.manual_seed(0)
+    model, images, padding = build(), torch.zeros(2, 3, 64, 64), torch.ones(2, 64, 64, dtype=torch.bool)
+    images[..., :48, :48], padding[:, :48, :48] = torch.rand(2, 3, 48, 48), False
+    sizes = torch.full((2, 2), 48)
+
+    def said(pictures: Tensor) -> Tensor:
+        return model.classify(pictures, padding).softmax(-1)
+
+    with torch.no_grad():
+        mean = over_symmetries(said, images, sizes)
+        turned = images.clone()
+        turned[..., :48, :48] = images[..., :48, :48].rot90(1, (-2, -1))
+        torch.testing.assert_close(over_symmetries(said, turned, sizes), mean)
+        assert not torch.allclose(said(images), said(turned))
+    assert len({view.numpy().tobytes() for view in views(images, 48)}) == 8
+    with pytest.raises(UsageError, match="square"):
+        over_symmetries(said, images, torch.tensor([[48, 48], [48, 40]]))
+
+
+CELLS = (
+    "queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "ema=0.9", "epochs=3",
+    "data.train={classification: {raabin: 1}}", "batch_size=4", "lr_backbone=1e-3",
+    "tasks.classification.image.sizes=[64]", "tasks.classification.image.evaluation_size=64",
+)  # fmt: skip
+
+
+def test_a_run_that_still_trains_is_scored_at_its_checkpoint(phantom_corpus: Path, tmp_path: Path) -> None:
+    call = Call(1, phantom_corpus, tmp_path, "tiny", assignments=CELLS, overfit=8, device="cpu")
+    stopped = train(replace(call, stop_after=2))
+    with pytest.raises(UsageError, match="stopped after step 2 of 6"):
+        evaluate(stopped.path, phantom_corpus, split="train", device="cpu")
+    found = evaluate(stopped.path, phantom_corpus, split="train", device="cpu", unfinished=True, symmetries=True)
+    assert (found["step"], found["steps"], found["symmetries"]) == (2, 6, True)
+    _, model, _ = load_run(stopped.path, unfinished=True)
+    mean = load_file(stopped.path / "checkpoint-000002" / "average.safetensors")
+    parameters = dict(model.named_parameters())
+    assert mean and all(torch.equal(parameters[name], tensor) for name, tensor in mean.items())
+    begun = Run(tmp_path / "begun", stopped.settings)
+    begun.save()
+    shutil.copytree(stopped.text, begun.text)
+    with pytest.raises(WeightsError, match="has no checkpoint yet"):
+        load_run(begun.path, unfinished=True)
+
+
+def test_all_rows_are_scored_of_another_corpus_alone(phantom_corpus: Path, tmp_path: Path) -> None:
+    call = Call(1, phantom_corpus, tmp_path / "runs", "tiny", assignments=CELLS, overfit=4, device="cpu")
+    run = train(call)
+    with pytest.raises(UsageError, match="was trained on a part of"):
+        evaluate(run.path, phantom_corpus, split="all", device="cpu")
+    (built,) = build_corpus(["raabin"], Path("nowhere"), tmp_path / "other", Options(phantom=12))
+    assert not built.error
+    scores_ = evaluate(run.path, tmp_path / "other", split="all", device="cpu")["scores"]["classification"]
+    with hemadata.open(tmp_path / "other") as corpus:
+        assert scores_["samples"] == corpus.count("classification") > corpus.count("classification", "test")
 
 
 def numbers(value: object) -> list[float]:

@@ -42,6 +42,9 @@ def test_a_run_and_another_encoder_are_probed(phantom_corpus: Path, tmp_path: Pa
     assert found["features"] == 32 and found["train"] > found["test"] > 0
     assert set(found["targets"]["label"]) == {"linear", "knn_1", "knn_20", "majority"}
     assert "nucleus_shape" in found["targets"] and "type_majority" in found["targets"]["nucleus_shape"]
+    over = found["targets"]["nucleus_shape"]["linear"]["over_type_majority"]["macro_f1"]
+    both = (found["targets"]["nucleus_shape"][name]["macro_f1"] for name in ("linear", "type_majority"))
+    assert over["difference"] == pytest.approx(next(both) - next(both)) and over["low"] <= over["high"]
     assert found["targets"]["label"]["linear"]["samples"] == found["test"]
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 224, "patch_size": 56}
     Dinov2Model(Dinov2Config(**sizes)).save_pretrained(tmp_path / "dino")

@@ -42,10 +42,13 @@ INFO = (
 def evaluate(
     run: Annotated[
         list[Path],
-        typer.Argument(help="Folder of a complete run, or a model of the Hub; several: mean ± sd over them."),
+        typer.Argument(help="Folder of a run, or a model of the Hub; several: mean ± sd over them."),
     ],
     corpus: CorpusFolder = Path("corpus"),
-    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Rows that are scored.")] = "test",
+    split: Annotated[
+        Literal["train", "validation", "test", "all"],
+        typer.Option(help="Rows that are scored; all: of a corpus that it was not trained on."),
+    ] = "test",
     task: Annotated[list[str] | None, typer.Option(help="Default: the tasks of the run's stage.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Default: the sources that it trained on.")] = None,
     threshold: Annotated[
@@ -62,6 +65,12 @@ def evaluate(
     baselines: Annotated[
         bool,
         typer.Option("--baselines", help="vqa, mlm: ask again with pictures exchanged; takes twice the time."),
+    ] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Score a run that still trains, as it is at its last checkpoint.")
+    ] = False,
+    symmetries: Annotated[
+        bool, typer.Option("--symmetries", help="classification: mean over each picture's 8 turns and mirrorings.")
     ] = False,
     workers: Workers = None,
     device: Device = None,
@@ -101,6 +110,8 @@ def evaluate(
                 against=against,
                 baselines=baselines,
                 seen=gallery.take,
+                unfinished=unfinished,
+                symmetries=symmetries,
             )
         reports.append(found)
         folder = each / f"evaluation-{split}" if report is None else report / each.name if len(run) > 1 else report

@@ -14,6 +14,7 @@ from hemamodel.errors import UsageError
 from hemamodel.evaluate.encoders import Encoder
 from hemamodel.evaluate.evidence import ClassEvidence
 from hemamodel.evaluate.run import Place, places_of, scored
+from hemamodel.evaluate.several import against
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
@@ -89,7 +90,8 @@ def probe(
     Returns:
         `encoder, source, corpus_id, train, test` (numbers of cells), `features` (their width), and `targets`: for the
         kind of cell, and each attribute that the source rates, the scores of `linear`, `knn_1`, `knn_20` and of the
-        baselines `majority` and, for attributes, `type_majority`: the value most common in the cell's true kind.
+        baselines `majority` and, for attributes, `type_majority`: the value most common in the cell's true kind;
+        `over_type_majority` of `linear` is the paired difference with its interval.
 
     Raises:
         UsageError: the source is not in the corpus, or has no labelled training or test cells.
@@ -133,10 +135,9 @@ def _probed(
     truth = [every.index(str(test.targets[target][i])) for i in asked]
     names = [test.names[i] for i in asked]
 
-    def judged(found: Sequence[str]) -> dict[str, Any]:
+    def evidence(found: Sequence[str]) -> ClassEvidence:
         guess = [every.index(value) for value in found]
-        evidence = ClassEvidence(names, [source] * len(names), truth, guess, tuple(every))
-        return scored(evidence, places, draws)
+        return ClassEvidence(names, [source] * len(names), truth, guess, tuple(every))
 
     answers = readers(train.values[known], train_y, test.values[asked])
     answers["majority"] = [Counter(train_y).most_common(1)[0][0]] * len(asked)
@@ -144,7 +145,12 @@ def _probed(
         answers["type_majority"] = by_type(
             [train.targets["label"][i] for i in known], train_y, [test.targets["label"][i] for i in asked]
         )
-    return {name: judged(found) for name, found in answers.items()}
+    result = {name: scored(evidence(found), places, draws) for name, found in answers.items()}
+    units = [places[name].unit for name in names]
+    if "type_majority" in answers and len(set(units)) > 1:
+        kind = evidence(answers["type_majority"])
+        result["linear"]["over_type_majority"] = against(evidence(answers["linear"]), kind, units, draws)
+    return result
 
 
 def readers(train_x: np.ndarray, train_y: Sequence[str], test_x: np.ndarray) -> dict[str, list[str]]:

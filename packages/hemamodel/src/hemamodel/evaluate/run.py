@@ -59,13 +59,15 @@ def evaluate(
     against: Path | None = None,
     baselines: bool = False,
     seen: Seen | None = None,
+    unfinished: bool = False,
+    symmetries: bool = False,
 ) -> dict[str, Any]:
-    """Scores of a complete run.
+    """Scores of a run.
 
     Args:
         run: its folder.
         corpus: folder of the corpus.
-        split: train, validation or test.
+        split: train, validation or test; all: every row, for a corpus that the run was not trained on.
         tasks: none given: those of the run's stage that the corpus has.
         sources: none given: those that the stage trains on.
         batch_size: samples at once; no score depends on it.
@@ -79,6 +81,8 @@ def evaluate(
             is worth.
         baselines: text tasks: ask the run again with exchanged pictures, which takes as long again.
         seen: given each task, what was found and the corpus, for a look at samples.
+        unfinished: a run that still trains is scored as it is at its last checkpoint.
+        symmetries: classification: the mean over the eight symmetries of each picture, which takes eight times as long.
 
     Returns:
         `run, stage, corpus_id, trained_on_corpus_id, split, overfit, seed, sources`, `absent` (tasks of the stage that
@@ -89,16 +93,20 @@ def evaluate(
 
     Raises:
         InputMissingError: the corpus has nothing to evaluate a task on.
-        UsageError: `against` was not trained for a task, or is not asked the same samples.
+        UsageError: `against` was not trained for a task, or is not asked the same samples; all rows of the corpus
+            that the run was trained on are asked for; the run is not complete.
     """
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    found, model, tokenizer = load_run(run)
+    found, model, tokenizer = load_run(run, unfinished)
     model.to(place)
     other = load_run(against) if against else None
     if other:
         other[1].to(place)
     settings, results, used, absent = found.settings, dict[str, Any](), dict[str, list[str]](), list[str]()
     with hemadata.open(corpus) as opened:
+        rows = None if split == "all" else split
+        if rows is None and opened.corpus_id == settings.corpus_id:
+            raise UsageError(f"{run} was trained on a part of {corpus}: choose train, validation or test, not all.")
         places = places_of(opened)
         for task in tasks or settings.stage.tasks:
             config = stage_of(task, settings.stage)
@@ -113,7 +121,7 @@ def evaluate(
             ) -> Evidence:
                 whose, answering, its_words = asked
                 dataset = stage_dataset(
-                    opened, stage_of(task, whose.settings.stage), task, split, training=False, sources=chosen,
+                    opened, stage_of(task, whose.settings.stage), task, rows, training=False, sources=chosen,
                     limit=limit, by=by, without=without, pictures=pictures,
                 )  # fmt: skip
                 built = getattr(answering.config.classes, task, 0)
@@ -122,7 +130,7 @@ def evaluate(
                         f"{whose.path} tells {built} classes of {task} apart, this corpus has {dataset.classes}."
                     )
                 tell = (lambda done, all_: told(task, done, all_)) if told else None
-                what = Examination(answering, its_words, dataset, batch_size, workers, tell, threshold)
+                what = Examination(answering, its_words, dataset, batch_size, workers, tell, threshold, symmetries)
                 return examine(what).in_order()
 
             try:
@@ -166,6 +174,8 @@ def evaluate(
             "overfit": settings.overfit,
             "seed": settings.seed,
             "steps": found.steps,
+            "step": found.step,
+            "symmetries": symmetries,
             "blind": settings.stage.data.blind,
             "sources": used,
             "absent": absent,

@@ -14,6 +14,7 @@ from hemamodel.data.batches import by_padded_size
 from hemamodel.data.records import Record
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.evidence import About, BoxEvidence, ClassEvidence, Evidence, MaskEvidence, TextEvidence
+from hemamodel.evaluate.symmetry import over_symmetries
 from hemamodel.model.tokenizer import decode as words
 from hemamodel.model.unihema import UniHema
 from hemamodel.predict.results import Detections, detections, masks
@@ -35,6 +36,7 @@ class Examination:
         workers: processes that load images.
         told: told of the progress.
         threshold: least score of a detection that counts for confusion and morphology.
+        symmetries: classification: the mean probability over the eight symmetries of each picture.
     """
 
     model: UniHema
@@ -44,6 +46,7 @@ class Examination:
     workers: int = 0
     told: Told | None = None
     threshold: float = 0.3
+    symmetries: bool = False
 
     def batches(self) -> Iterator[Batch]:
         """Every sample once."""
@@ -70,8 +73,16 @@ def _classification(what: Examination) -> Evidence:
     truth, found, sure, names = list[int](), list[int](), list[float](), _Names()
     for batch in what.batches():
         assert batch.images is not None and batch.padding is not None and batch.labels is not None
+        assert batch.sizes is not None
+
+        def probabilities(images: torch.Tensor, padding: torch.Tensor = batch.padding) -> torch.Tensor:
+            return what.model.classify(images, padding).float().softmax(-1)
+
         truth += batch.labels.tolist()
-        best = what.model.classify(batch.images, batch.padding).float().softmax(-1).max(-1)
+        if what.symmetries:
+            best = over_symmetries(probabilities, batch.images, batch.sizes).max(-1)
+        else:
+            best = probabilities(batch.images).max(-1)
         found += best.indices.tolist()
         sure += best.values.tolist()
         names.add(batch)

@@ -112,6 +112,20 @@ def load_checkpoint(
     return step
 
 
+def load_latest(folder: Path, model: nn.Module) -> None:
+    """Read what the last checkpoint of a run would hand on: the running mean where there is one, else the weights.
+
+    Raises:
+        WeightsError: there is no checkpoint, or it does not fit.
+    """
+    found = _checkpoints(folder)
+    if not found:
+        raise WeightsError(f"{folder} has no checkpoint yet: the first comes with the end of its first epoch.")
+    path = found[max(found)]
+    mean = _read(path / AVERAGE) if (path / AVERAGE).exists() else {}
+    load_weights(model, path / MODEL, _read(path / MODEL) | mean)
+
+
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     """Every tensor once: T5 has its embedding under three names."""
     shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 import hemadata
 import torch
-from hemadata.ontology import load as ontology
-from torch import Tensor
 from transformers import T5Tokenizer
 
 from hemamodel.data import CorpusDataset
@@ -22,14 +20,14 @@ from hemamodel.fetch import refuse_damaged
 from hemamodel.model.tokenizer import load_tokenizer, word_tokenizer
 from hemamodel.model.unihema import UniHema, build_model, build_shell
 from hemamodel.stages import load
-from hemamodel.train.checkpoint import load_weights, read_weights
+from hemamodel.train.checkpoint import load_latest, load_weights
 from hemamodel.train.freeze import set_trainable
 from hemamodel.train.loop import Machine, Progress, fit
 from hemamodel.train.parallel import World, world
 from hemamodel.train.profile import profiled
 from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
 from hemamodel.train.settings import RunSettings, choose
-from hemamodel.train.swap import swapped
+from hemamodel.train.swap import with_new_heads
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
@@ -162,21 +160,29 @@ def _tell_data(settings: RunSettings, datasets: Mapping[str, CorpusDataset], say
             say(f"{task}: " + "; ".join(f"{count:,} {reason}" for reason, count in left_out.items()) + ".")
 
 
-def load_run(path: Path) -> tuple[Run, UniHema, T5Tokenizer]:
+def load_run(path: Path, unfinished: bool = False) -> tuple[Run, UniHema, T5Tokenizer]:
     """A complete run, its model in eval mode, its tokenizer.
+
+    Args:
+        path: its folder.
+        unfinished: a run that still trains will do: as it is at its last checkpoint.
 
     Raises:
         UsageError: the run is not complete.
+        WeightsError: it has no checkpoint yet.
     """
     run = read_run(path)
-    if not run.complete:
+    if not run.complete and not unfinished:
         raise UsageError(
             f"{path} stopped after step {run.step} of {run.steps}. Go on with it: run its train command again."
         )
     refuse_damaged(run.path)
     tokenizer = load_tokenizer(run.text)
     model = build_shell(run.settings.model, run.text)
-    load_weights(model, run.weights)
+    if run.complete:
+        load_weights(model, run.weights)
+    else:
+        load_latest(run.path, model)
     return run, model.eval(), tokenizer
 
 
@@ -217,7 +223,7 @@ def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Sa
     config = settings.model
     if parent is not None:
         model = build_shell(config, parent.text)
-        load_weights(model, parent.weights, _with_new_heads(settings, parent, model, say))
+        load_weights(model, parent.weights, with_new_heads(settings, parent, model, say))
         return model
     given = {"backbone": config.backbone.weights, "text": config.text.weights}
     named = [f"{part} from {weights}" for part, weights in given.items() if weights]
@@ -227,22 +233,6 @@ def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Sa
     if named:
         say(f"Pretrained: {', '.join(named)}.")
     return build_model(config, vocabulary)
-
-
-def _with_new_heads(settings: RunSettings, parent: Run, model: UniHema, say: Say) -> dict[str, Tensor]:
-    """The parent's weights, with heads for other classes where the views differ."""
-    stored, tree = read_weights(parent.weights), ontology()
-    for task, default in VIEWS.items():
-        views = (each.stage.data.views.get(task) for each in (parent.settings, settings))  # type: ignore[call-overload]
-        before, after = (tree.view(name or default) for name in views)
-        if task not in settings.stage.data.views or before.name == after.name:
-            continue
-        if parent.settings.model.classes != settings.model.classes or before.members != after.members:
-            stored, kept = swapped(stored, model, task, before, after)
-            new = [name for name in after.classes if name not in kept]
-            say(f"Head of {task}: {len(before.classes)} classes become {len(after.classes)}. Kept by name: "
-                f"{', '.join(kept) or 'none'}. New: {', '.join(new) or 'none'}.")  # fmt: skip
-    return stored
 
 
 def tokenizer_of(settings: RunSettings, parent: Run | None, corpus: "Corpus", own: Path | None = None) -> T5Tokenizer:

@@ -1,9 +1,15 @@
 """Heads for other classes: rows of classes that both views know are kept, the others start anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hemadata.ontology import View
+from hemadata.ontology import load as ontology
 from torch import Tensor, nn
+
+from hemamodel.data.records import VIEWS
+from hemamodel.train.checkpoint import read_weights
+from hemamodel.train.runs import Run
+from hemamodel.train.settings import RunSettings
 
 # Tensors with a row for each class.
 ROWS = {
@@ -16,6 +22,31 @@ ROWS = {
     ),
     "classification": ("classifier.6.weight", "classifier.6.bias"),
 }
+
+
+def with_new_heads(
+    settings: RunSettings, parent: Run, model: nn.Module, say: Callable[[str], None]
+) -> dict[str, Tensor]:
+    """The weights of a run's parent, with heads for other classes where the views differ.
+
+    Args:
+        settings: of the run.
+        parent: a complete run.
+        model: with fresh weights.
+        say: told which classes are kept.
+    """
+    stored, tree = read_weights(parent.weights), ontology()
+    for task, default in VIEWS.items():
+        views = (each.stage.data.views.get(task) for each in (parent.settings, settings))  # type: ignore[call-overload]
+        before, after = (tree.view(name or default) for name in views)
+        if task not in settings.stage.data.views or before.name == after.name:
+            continue
+        if parent.settings.model.classes != settings.model.classes or before.members != after.members:
+            stored, kept = swapped(stored, model, task, before, after)
+            new = [name for name in after.classes if name not in kept]
+            say(f"Head of {task}: {len(before.classes)} classes become {len(after.classes)}. Kept by name: "
+                f"{', '.join(kept) or 'none'}. New: {', '.join(new) or 'none'}.")  # fmt: skip
+    return stored
 
 
 def swapped(
