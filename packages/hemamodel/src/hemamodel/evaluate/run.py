@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hemadata
-import torch
 from transformers import T5Tokenizer
 
 from hemamodel.data.tasks import stage_dataset
+from hemamodel.device import device_of
 from hemamodel.errors import InputMissingError, UsageError
 from hemamodel.evaluate.beside import beside, text_baselines, text_parts
 from hemamodel.evaluate.evidence import Evidence, TextEvidence
@@ -91,7 +91,7 @@ def evaluate(
         InputMissingError: the corpus has nothing to evaluate a task on.
         UsageError: `against` was not trained for a task, or is not asked the same samples.
     """
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = device_of(device)
     found, model, tokenizer = load_run(run)
     model.to(place)
     other = load_run(against) if against else None
