@@ -14,18 +14,8 @@ from hemadata.phantom import Smear
 from hemamodel.demo import TASKS, Demo, serve
 from hemamodel.predict.predictor import Predictor
 from hemamodel.train.runs import Run
-from hemamodel.train.start import Call, train
 
 __all__ = ["browser"]
-
-SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
-DATA = ("data.train={detection: {bccd: 1}}", "tasks.detection.image.sizes=[64]", "batch_size=4", "epochs=1")
-
-
-@pytest.fixture(scope="module")
-def run(phantom_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    out = tmp_path_factory.mktemp("run")
-    return train(Call(4, phantom_corpus, out, "tiny", assignments=(*SMALL, *DATA), overfit=4, device="cpu"))
 
 
 @pytest.fixture
@@ -35,12 +25,12 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def address(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(detector: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = serve(run.path, "cpu", port, block=False)
+    server = serve(detector.path, "cpu", port, block=False)
     yield f"http://127.0.0.1:{port}"
     server.close()
 
@@ -63,8 +53,8 @@ def test_a_picture_is_asked_about_in_a_browser(address: str, picture: Path, brow
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_answers_with_files(run: Run, picture: Path, tmp_path: Path, task: str) -> None:
-    demo = Demo(Predictor(run.path, "cpu"), tmp_path / "answers")
+def test_every_task_answers_with_files(detector: Run, picture: Path, tmp_path: Path, task: str) -> None:
+    demo = Demo(Predictor(detector.path, "cpu"), tmp_path / "answers")
     overlay, words, rows, files = demo.ask(str(picture), task, "malaria", "", "Which cell is this?", 0.0)
     assert Path(overlay).is_file() and (words or task in ("vqa", "mlm")) and rows
     by_ending = {Path(file).suffix: Path(file) for file in files}
@@ -77,8 +67,8 @@ def test_every_task_answers_with_files(run: Run, picture: Path, tmp_path: Path, 
         assert len(rows) == len(answer["objects"]) > 0 and lines[0][-1] == "cytoplasmic_vacuoles"
 
 
-def test_what_is_missing_is_said(run: Run, picture: Path, tmp_path: Path) -> None:
-    demo = Demo(Predictor(run.path, "cpu"), tmp_path)
+def test_what_is_missing_is_said(detector: Run, picture: Path, tmp_path: Path) -> None:
+    demo = Demo(Predictor(detector.path, "cpu"), tmp_path)
     with pytest.raises(gr.Error, match="Choose a picture"):
         demo.ask(None, "detection", "", "", "", 0.3)
     with pytest.raises(gr.Error, match="vqa needs --question"):

@@ -11,25 +11,15 @@ from hemamodel.cli import app
 from hemamodel.errors import HemaError, UsageError
 from hemamodel.export import export
 from hemamodel.train.runs import Run
-from hemamodel.train.start import Call, train
 from typer.testing import CliRunner
-
-SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
-DATA = ("data.train={detection: {bccd: 1}}", "tasks.detection.image.sizes=[64]", "batch_size=4", "epochs=1")
-
-
-@pytest.fixture(scope="module")
-def run(phantom_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    out = tmp_path_factory.mktemp("run")
-    return train(Call(4, phantom_corpus, out, "tiny", assignments=(*SMALL, *DATA), overfit=4, device="cpu"))
 
 
 @pytest.mark.parametrize("task", ["classification", "detection", "segmentation"])
-def test_onnxruntime_says_what_the_model_says(run: Run, tmp_path: Path, task: str) -> None:
+def test_onnxruntime_says_what_the_model_says(detector: Run, tmp_path: Path, task: str) -> None:
     import onnxruntime
 
     file = tmp_path / "graph.onnx"
-    call = ["export", str(run.path), "--task", task, "--size", "64x128", "--out", str(file), "--json"]
+    call = ["export", str(detector.path), "--task", task, "--size", "64x128", "--out", str(file), "--json"]
     done = CliRunner().invoke(app, [*call, *(["--disease", "malaria"] if task != "classification" else [])])
     assert done.exit_code == 0, (done.output, done.exception)
     assert json.loads(done.stdout.splitlines()[-1])["difference"] < 1e-3
@@ -43,19 +33,19 @@ def test_onnxruntime_says_what_the_model_says(run: Run, tmp_path: Path, task: st
     assert sorted(each.name for each in tmp_path.iterdir()) == ["graph.json", "graph.onnx"]
 
 
-def test_torch_export_is_read_back(run: Run, tmp_path: Path) -> None:
-    done = export(run.path, tmp_path / "graph.pt2", "detection", "torch-export", (64, 64))
+def test_torch_export_is_read_back(detector: Run, tmp_path: Path) -> None:
+    done = export(detector.path, tmp_path / "graph.pt2", "detection", "torch-export", (64, 64))
     assert done.difference < 1e-5
     scores, boxes, _ = torch.export.load(done.file).module()(torch.zeros(2, 3, 64, 64))
     assert scores.shape == (2, 10, 30) and boxes.shape == (2, 10, 4)
 
 
-def test_what_cannot_be_a_graph(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_a_graph(detector: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="vqa writes its answer word by word"):
-        export(run.path, tmp_path / "a.onnx", "vqa")
+        export(detector.path, tmp_path / "a.onnx", "vqa")
     with pytest.raises(UsageError, match="multiples of 64, as 128 x 128"):
-        export(run.path, tmp_path / "a.onnx", "detection", size=(100, 100))
+        export(detector.path, tmp_path / "a.onnx", "detection", size=(100, 100))
     monkeypatch.setattr(exporting, "_apart", lambda *_: 0.5)
     with pytest.raises(HemaError, match=r"0\.5 away from the model"):
-        export(run.path, tmp_path / "a.pt2", "classification", "torch-export", (64, 64))
+        export(detector.path, tmp_path / "a.pt2", "classification", "torch-export", (64, 64))
     assert not list(tmp_path.iterdir())

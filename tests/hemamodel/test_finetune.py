@@ -14,9 +14,9 @@ from hemamodel.model.unihema import build_model
 from hemamodel.train.runs import Run
 from hemamodel.train.start import Call, load_run, train
 from hemamodel.train.swap import matching, swapped
+from small import SMALL
 from typer.testing import CliRunner
 
-SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
 CELLS = (
     "tasks.classification.image.sizes=[64]",
     "tasks.classification.image.evaluation_size=64",

@@ -111,9 +111,7 @@ def test_parts_are_the_whole(stage: int, corpus: Path, alone: Path, tmp_path: Pa
 
 
 def test_a_batch_that_cannot_be_cut_is_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match="classification: 4 samples a step do not divide among 1 processes in 3 parts"
-    ):
+    with pytest.raises(ConfigError, match="classification: 4 samples a step do not divide among 1 process in 3 parts"):
         train(call(1, corpus, tmp_path, accumulate=3))
 
 

@@ -8,9 +8,9 @@ import pytest
 from hemamodel.cli import app
 from hemamodel.evaluate.probe import by_type, readers
 from hemamodel.train.start import Call, train
+from small import SMALL
 from typer.testing import CliRunner
 
-SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
 SIZE = ("tasks.classification.image.sizes=[64]", "tasks.classification.image.evaluation_size=64")
 
 

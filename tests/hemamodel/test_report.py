@@ -15,12 +15,13 @@ from hemamodel.evaluate import scores
 from hemamodel.evaluate.evidence import BoxEvidence, ClassEvidence, MaskEvidence, TextEvidence
 from hemamodel.evaluate.interval import difference, interval, weights
 from hemamodel.evaluate.matching import class_hits, pairs
+from hemamodel.evaluate.morphology import RatedPairs
 from hemamodel.evaluate.paper import published
 from hemamodel.evaluate.run import evaluate
 from hemamodel.evaluate.several import against, over_seeds
 from hemamodel.predict.results import Detections
 from hemamodel.train.start import Call, train
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -68,6 +69,18 @@ def test_our_average_precision_is_that_of_coco(seed: int) -> None:
 
 
 @given(st.integers(0, 300))
+def test_average_precision_and_morphology_as_in_the_score(seed: int) -> None:
+    """What the bootstrap draws is the number of the report: COCO's AP, scikit-learn's F1."""
+    evidence = random_boxes(seed)
+    whole, even = evidence.score(), np.ones(len(evidence))
+    for name, metric in evidence.metrics().items():
+        assert metric(even) == pytest.approx(whole[name], abs=1e-6), name
+    rated = {"morphology_f1", "morphology_f1_matched"}
+    assert rated <= set(whole) if any(map(len, evidence.labels)) else not rated & set(whole)
+    assert not whole["morphology"] or whole["morphology_matched"]["found_boxes"] >= whole["morphology"]["found_boxes"]
+
+
+@given(st.integers(0, 300))
 def test_weights_are_repetitions(seed: int) -> None:
     """An image that counts three times is an image that is there three times."""
     evidence = random_boxes(seed)
@@ -81,7 +94,11 @@ def test_weights_are_repetitions(seed: int) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_classification_agrees_with_torchmetrics(rows: list[tuple[int, int]]) -> None:
-    from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+    from torchmetrics.functional.classification import (
+        multiclass_accuracy,
+        multiclass_confusion_matrix,
+        multiclass_f1_score,
+    )
 
     truth, found = [a for a, _ in rows], [b for _, b in rows]
     evidence = ClassEvidence(*samples(len(rows)), truth, found, NAMES)
@@ -92,6 +109,11 @@ def test_classification_agrees_with_torchmetrics(rows: list[tuple[int, int]]) ->
     assert whole["accuracy"] == pytest.approx(multiclass_accuracy(ours, wanted, 3, average="micro").item(), abs=1e-6)
     weighted = multiclass_f1_score(ours, wanted, 3, average="weighted").item()
     assert whole["weighted_f1"] == pytest.approx(weighted, abs=1e-6)
+    each = multiclass_f1_score(ours, wanted, 3, average="none")
+    assert whole["macro_f1"] == pytest.approx(each[sorted(set(truth))].mean().item(), abs=1e-6)
+    table = multiclass_confusion_matrix(ours, wanted, 3)
+    mine = [[whole["confusion"].get(a, {}).get(b, 0) for b in NAMES] for a in NAMES]
+    assert table.tolist() == mine
 
 
 @given(st.integers(0, 100), st.booleans())
@@ -109,15 +131,36 @@ def test_dice_agrees_with_torchmetrics(seed: int, empty: bool) -> None:
         assert (dice, iou) == (1, 1)
 
 
-def test_rouge_agrees_with_torchmetrics() -> None:
-    from torchmetrics.functional.text import rouge_score
+SENTENCES = st.lists(st.sampled_from(["a", "large", "round", "cell", "no", "vacuoles"]), max_size=7).map(" ".join)
 
-    truth = ["a large round cell", "no vacuoles seen", "x"]
-    found = ["a small round cell", "vacuoles seen", ""]
+
+@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=6))
+@example([("x", "")])
+@example([("", "")])
+def test_rouge_and_bleu_agree_with_torchmetrics(rows: list[tuple[str, str]]) -> None:
+    from sacrebleu.metrics.bleu import BLEU
+    from torchmetrics.functional.text import rouge_score, sacre_bleu_score
+
+    truth, found = [a for a, _ in rows], [b for _, b in rows]
     theirs = rouge_score(found, truth, rouge_keys=("rouge1", "rouge2", "rougeL"))
     ours = scores.text(truth, found)
     for mine, name in (("rouge_1", "rouge1"), ("rouge_2", "rouge2"), ("rouge_l", "rougeL")):
         assert ours[mine] == pytest.approx(theirs[f"{name}_fmeasure"].item(), abs=1e-6)
+    counts = scores.NGrams.of(truth, found)
+    for order in scores.ORDERS:
+        whole = BLEU(max_ngram_order=order, effective_order=True).corpus_score(found, [truth])
+        assert ours[f"bleu_{order}"] == pytest.approx(whole.score / 100, abs=1e-9)
+        if counts.right.sum(0)[:order].all():  # else they smooth otherwise
+            other = sacre_bleu_score(found, [[each] for each in truth], n_gram=order).item()
+            assert ours[f"bleu_{order}"] == pytest.approx(other, abs=1e-5)
+
+
+def test_a_text_that_counts_twice_is_there_twice() -> None:
+    evidence = TextEvidence(*samples(3), ["a round cell", "no", "large"], ["a cell", "no", "small"], ["q"] * 3)
+    twice, weight = evidence.part([0, 1, 1]), np.array([1.0, 2, 0])
+    for name, metric in evidence.metrics().items():
+        assert metric(weight) == pytest.approx(twice.metrics()[name](np.ones(3))), name
+        assert metric(np.ones(3)) == pytest.approx(evidence.score()[name]), name
 
 
 def test_confusion_counts_every_box_once() -> None:
@@ -133,11 +176,11 @@ def test_morphology_is_scored_on_the_boxes_that_were_found() -> None:
     box = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     rated = torch.tensor([[1, 0, 1, 0, 1, -100], [1, 1, 1, 1, 1, 1]])
     guess = Detections(box[:1] + 0.5, torch.tensor([0.9]), torch.tensor([2]), rated[:1].clamp(min=0))
-    result = scores.morphology([box], [rated], [guess], 0.3)
+    result = RatedPairs.of([box], [rated], [guess], 0.3).score()
     assert (result["rated_boxes"], result["found_boxes"], result["macro_f1"]) == (2, 1, 1.0)
     assert set(result["attributes"]) == set(MORPHOLOGY[:5]), "the sixth is not rated on the box that was found"
-    assert scores.morphology([box], [rated], [guess], 0.95)["found_boxes"] == 0
-    assert scores.morphology([box], [torch.full((2, 6), -100)], [guess], 0.3) == {}
+    assert RatedPairs.of([box], [rated], [guess], 0.95).score()["found_boxes"] == 0
+    assert RatedPairs.of([box], [torch.full((2, 6), -100)], [guess], 0.3).score() == {}
 
 
 def test_pairs_take_the_best_first_and_each_box_once() -> None:

@@ -16,9 +16,9 @@ from hemamodel.train.schedule import factor
 from hemamodel.train.settings import choose
 from hemamodel.train.start import Call, load_run, train
 from safetensors import SafetensorError
+from small import SMALL
 from torch import nn
 
-SMALL = ("queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8", "encoder_layers=1")
 CELLS = (
     "data.train={classification: {raabin: 1}}",
     "tasks.classification.image.sizes=[64]",
@@ -141,12 +141,12 @@ def test_the_next_stage_starts_from_the_nearest_complete_run(
 def test_parents_have_the_same_corpus_preset_and_variant(finished: Run) -> None:
     settings = finished.settings
     known = ((2, 1), "tiny", "paper", settings.corpus_id)
-    found = find_parent(finished.path.parent, *known)
+    found = find_parent(all_runs(finished.path.parent), *known)
     assert found.parent == finished and found.skipped == ()
     for place, value in ((1, "base"), (2, "released"), (3, "another")):
         other = (*known[:place], value, *known[place + 1 :])
-        assert find_parent(finished.path.parent, *other).parent is None  # type: ignore[arg-type]
-    assert find_parent(finished.path.parent, (2,), *known[1:]).parent is None
+        assert find_parent(all_runs(finished.path.parent), *other).parent is None  # type: ignore[arg-type]
+    assert find_parent(all_runs(finished.path.parent), (2,), *known[1:]).parent is None
 
 
 def test_from_scratch_is_said_in_one_line(phantom_corpus: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_denoising_is_active_and_tells_the_matching_queries_nothing() -> None:
     boxes = [torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.6, 0.6, 0.2, 0.3]]), torch.tensor([[0.5, 0.5, 0.4, 0.4]])]
     whole.eval()
     plain = whole.detect(images, padding, prompt())
-    noise = whole.disturb(labels, boxes, ["a", "b"], seed=0)
+    noise = whole.denoising(labels, boxes, ["a", "b"], seed=0)
     noisy = whole.detect(images, padding, prompt(), noise)
     assert noisy.noisy > 0 and noisy.labels.shape[2] == noisy.noisy + 12
     torch.testing.assert_close(noisy.boxes[:, :, noisy.noisy :], plain.boxes, atol=1e-5, rtol=1e-4)

@@ -270,7 +270,7 @@ def _read(key: str, text: str, field: FieldInfo, present: Any, inner: Sequence[s
         try:
             one.model_validate({"value": value})
         except ValidationError as error:
-            reason = "; ".join(dict.fromkeys(problem["msg"] for problem in error.errors()))
+            reason = "; ".join(dict.fromkeys(_problems(error, 1 if get_origin(kind) is dict else None)))
         else:
             return value
     raise ConfigError(f"{key}={text}: {reason}. It is {present} now")
@@ -293,7 +293,12 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    problems = (
-        (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")) for problem in error.errors()
-    )
-    return "; ".join(f"{place}: {message}" if place else message for place, message in problems)
+    return "; ".join(_problems(error, 0))
+
+
+def _problems(error: ValidationError, skip: int | None) -> Iterator[str]:
+    """Each problem after its place, less the first parts of it; None: without its place."""
+    for problem in error.errors():
+        place = "" if skip is None else ".".join(map(str, problem["loc"][skip:]))
+        message = problem["msg"].removeprefix("Value error, ")
+        yield f"{place}: {message}" if place else message

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -147,6 +148,7 @@ def _images(count: int, size: tuple[int, int]) -> Tensor:
 
 
 def _trace(graph: Graph, size: tuple[int, int]) -> Any:
+    warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")  # torch's own, of its tree specs
     batch = torch.export.Dim("batch", min=1, max=MOST)
     with torch.no_grad():
         return torch.export.export(graph, (_images(2, size),), dynamic_shapes=({0: batch},))

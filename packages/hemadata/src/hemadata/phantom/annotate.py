@@ -43,8 +43,11 @@ def _outline(
     width, height = int(box[2] + 2 * line) + 2, int(box[3] + 2 * line) + 2
     stencil = Image.new("L", (width * _FINE, height * _FINE))
     x, y = (box[0] - left) * _FINE, (box[1] - top) * _FINE
+    right, bottom = (
+        max(start, start + side * _FINE - 1) for start, side in ((x, box[2]), (y, box[3]))
+    )  # a dot at least
     ImageDraw.Draw(stencil).rounded_rectangle(
-        (x, y, x + box[2] * _FINE - 1, y + box[3] * _FINE - 1), corner * _FINE, outline=255, width=round(line * _FINE)
+        (x, y, right, bottom), corner * _FINE, outline=255, width=round(line * _FINE)
     )
     picture.paste(colour, (left, top), stencil.reduce(_FINE))
 

@@ -11,13 +11,6 @@ from hemamodel.cli.options import CorpusFolder, Device, Json, Preset, Settings, 
 VOCABULARY = 32128  # of FLAN-T5: the count of a text branch from scratch depends on its tokenizer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog=EVALUATE)(evaluate)
-    app.command(epilog=PROBE)(probe)
-    app.command(epilog=INFO)(info)
-
-
 EVALUATE = (
     "Examples:\n\n"
     "    hemamodel evaluate runs/stage5-tiny-001\n\n"
@@ -143,13 +136,12 @@ def probe(
     as_json: Json = False,
 ) -> None:
     """Judge frozen features of single cells by a linear probe and by nearest neighbours (tables 6 and 10)."""
-    import torch
-
+    from hemamodel.device import device_of
     from hemamodel.errors import UsageError
     from hemamodel.evaluate.encoders import foreign, own
     from hemamodel.evaluate.probe import probe, table
 
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_of(device)
     if encoder == "self" and run is None:
         raise UsageError("Name a run to be probed, or another encoder: --encoder facebook/dinov2-small")
     chosen = own(run, place) if encoder == "self" and run is not None else foreign(encoder, place)
@@ -196,3 +188,6 @@ def info(
     say(f"{'all':14} {sum(groups.values()):>12,}   {trainable:,} trainable   ({variant}, {preset})")
     if file:
         say(f"Listed by the authors: {file['file']:,} = {file['used']:,} used + {file['ignored']:,} that nothing uses.")
+
+
+COMMANDS = ((evaluate, EVALUATE), (probe, PROBE), (info, INFO))

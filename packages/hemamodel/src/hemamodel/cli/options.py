@@ -1,7 +1,10 @@
 """Options that several commands share, and how a command reads them."""
 
+from collections.abc import Callable
+from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,23 +15,11 @@ Variant = Annotated[Literal["paper", "released"], typer.Option(help="Whose wirin
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default: a GPU if there is one.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that load images; default: by the cores.", min=0)]
 CorpusFolder = Annotated[Path, typer.Option(help="Folder of the corpus.")]
-Runs = Annotated[Path, typer.Option(help="Folder of the runs.")]
-Seed = Annotated[int, typer.Option(help="Of weights, order, augmentation, noise and dropout.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="A new run, though one like it was stopped.")]
-AcceptDataChange = Annotated[
-    bool, typer.Option("--accept-data-change", help="Go on with a run that has read another corpus.")
-]
-StopAfter = Annotated[int | None, typer.Option(help="Stop after so many steps, to go on later.", min=1)]
-Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Default: bf16 on a GPU, fp32 on the CPU.")]
-Accumulate = Annotated[int, typer.Option(help="Do each step in so many parts: less memory.", min=1)]
-Checkpointing = Annotated[
-    bool, typer.Option("--checkpointing", help="Compute inner values again in the backward pass: less memory.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Do one step with the largest images, tell what it takes, write nothing.")
-]
-Profile = Annotated[bool, typer.Option("--profile", help="Tell where the time of steps 4 to 8 goes.")]
-Task = Literal["classification", "detection", "segmentation", "vqa", "mlm"]
+RUN = "Folder of a complete run, or ORG/NAME of the Hub."
+RunOption = Annotated[Path, typer.Option("--run", help=RUN)]
+RunArgument = Annotated[Path, typer.Argument(help=RUN)]
+Disease = Annotated[str | None, typer.Option(help="For the prompt, e.g. malaria, leukemia, normal.")]
+Prompt = Annotated[str | None, typer.Option(help="The whole prompt, instead of the corpus' wording.")]
 
 
 def processes(asked: int | None) -> int:
@@ -36,3 +27,22 @@ def processes(asked: int | None) -> int:
     import os
 
     return min(8, (os.cpu_count() or 1) - 1) if asked is None else asked
+
+
+def with_options(shared: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of a dataclass as options after its own; it gets them as one value, its first."""
+    more = [Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for each in fields(shared)]  # fmt: skip
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        def called(**given: Any) -> None:
+            how = shared(**{each.name: given.pop(each.name) for each in more})
+            command(how, **given)
+
+        known = signature(command)
+        own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in list(known.parameters.values())[1:]]
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.__signature__ = known.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        return called
+
+    return wrap

@@ -6,15 +6,7 @@ from typing import Annotated, Literal
 import typer
 from hemadata.console import emit, say
 
-from hemamodel.cli.options import Json, Preset, Settings
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog=CONVERT)(convert)
-    app.command(epilog=EXPORT)(export)
-    app.command(epilog=PUSH)(push)
-
+from hemamodel.cli.options import Disease, Json, Preset, Prompt, RunArgument, Settings
 
 CONVERT = "Examples:\n\n    hemamodel convert checkpoint0023.pth --out runs/released --text google/flan-t5-base"
 
@@ -60,13 +52,13 @@ def convert(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a complete run, or ORG/NAME of the Hub.")],
+    run: RunArgument,
     task: Annotated[Literal["classification", "detection", "segmentation"], typer.Option(help="What the graph does.")],
     out: Annotated[Path, typer.Option(help="File; a JSON beside it tells inputs and outputs.")],
     to: Annotated[Literal["onnx", "torch-export"], typer.Option(help="Whose format.")] = "onnx",
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH of its images; default: the evaluation size.")] = None,
-    disease: Annotated[str | None, typer.Option(help="For the prompt, which becomes part of the graph.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The whole prompt, instead of the corpus' wording.")] = None,
+    disease: Disease = None,
+    prompt: Prompt = None,
     as_json: Json = False,
 ) -> None:
     """Write a task of a run as a graph that runs without hemamodel, compared with the model first."""
@@ -118,3 +110,6 @@ def push(
         say(f"{done.url} would get {len(done.sent)} files, {said} Nothing was sent.")
     else:
         say(f'{done.url} at {done.revision[:12]}, {said} Use: hemamodel.from_pretrained("{repo}")')
+
+
+COMMANDS = ((convert, CONVERT), (export, EXPORT), (push, PUSH))

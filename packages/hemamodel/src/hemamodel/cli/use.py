@@ -1,20 +1,13 @@
 """Commands that use a trained model: predict, embed, demo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from hemadata.console import emit, say
+from hemadata.console import complain, emit, say
+from hemadata.errors import EXIT_FINDINGS, EXIT_INPUT_MISSING
 
-from hemamodel.cli.options import Device, Json, Task
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog=PREDICT)(predict)
-    app.command(epilog=EMBED)(embed)
-    app.command(epilog=DEMO)(demo)
-
+from hemamodel.cli.options import Device, Disease, Json, Prompt, RunOption
 
 PREDICT = (
     "Examples:\n\n"
@@ -28,10 +21,12 @@ EMBED = "Examples:\n\n    hemamodel embed cells/ --run runs/stage1-base-001 --ou
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
-    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
-    task: Annotated[Task, typer.Option(help="What to look for.")],
-    disease: Annotated[str | None, typer.Option(help="For the prompt, e.g. malaria, leukemia, normal.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The whole prompt, instead of the corpus' wording.")] = None,
+    run: RunOption,
+    task: Annotated[
+        Literal["classification", "detection", "segmentation", "vqa", "mlm"], typer.Option(help="What to look for.")
+    ],
+    disease: Disease = None,
+    prompt: Prompt = None,
     question: Annotated[str | None, typer.Option(help="For vqa; for mlm the sentence with its masks.")] = None,
     threshold: Annotated[float, typer.Option(help="Least score of an object.", min=0, max=1)] = 0.3,
     overlay: Annotated[Path | None, typer.Option(help="Folder for pictures with boxes or masks drawn.")] = None,
@@ -56,8 +51,11 @@ def predict(
     for folder in (overlay, masks, coco and coco.parent):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    asked = {"disease": disease, "prompt": prompt, "question": question}
-    for result in predictor(files, task, threshold=threshold, batch_size=batch_size, **asked):
+    answered = 0
+    answers = predictor(files, task, disease=disease, prompt=prompt, question=question, threshold=threshold,
+                        batch_size=batch_size, unread=complain)  # fmt: skip
+    for result in answers:
+        answered += 1
         line: dict[str, Any] = {"image": str(result.image), "task": task, **result.answer}
         if masks is not None:
             line["mask"] = str(write_mask(result, masks, names[result.image]))
@@ -68,11 +66,13 @@ def predict(
         emit(line)
     if coco is not None:
         gathered.write(coco)
+    if answered < len(files):  # each of the others has been named
+        raise typer.Exit(EXIT_FINDINGS if answered else EXIT_INPUT_MISSING)
 
 
 def embed(
     images: Annotated[list[Path], typer.Argument(help="Pictures of single cells, or folders of them.")],
-    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
+    run: RunOption,
     out: Annotated[Path, typer.Option(help="npz file: names [n], features [n, D].")],
     batch_size: Annotated[int, typer.Option(help="Pictures at once.", min=1)] = 8,
     device: Device = None,
@@ -92,7 +92,7 @@ def embed(
 
 
 def demo(
-    run: Annotated[Path, typer.Option(help="Folder of a complete run, or ORG/NAME of the Hub.")],
+    run: RunOption,
     port: Annotated[int, typer.Option(help="Of the page.")] = 7860,
     host: Annotated[str, typer.Option(help="127.0.0.1: this machine alone.")] = "127.0.0.1",
     device: Device = None,
@@ -106,3 +106,6 @@ def demo(
         raise UsageError(f"The page needs {error.name}: pip install 'hemamodel[demo]'.") from None
     say(f"http://{host}:{port}  (Ctrl-C ends it)")
     serve(run, device, port, host)
+
+
+COMMANDS = ((predict, PREDICT), (embed, EMBED), (demo, DEMO))

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from hemamodel.evaluate import scores
 from hemamodel.evaluate.interval import Metric
-from hemamodel.evaluate.matching import class_hits
+from hemamodel.evaluate.matching import OVERLAPS, ClassHits, class_hits
+from hemamodel.evaluate.morphology import RatedPairs
 from hemamodel.evaluate.naming import values_named
 from hemamodel.evaluate.scores import Scores
 from hemamodel.predict.results import Detections
@@ -173,18 +175,30 @@ class BoxEvidence(Evidence):
         ]
 
     def score(self) -> Scores:
-        """Average precision, confusion, and morphology of the boxes that were found."""
+        """Average precision, confusion, and morphology of the boxes found: above the threshold, and at any score."""
+        sure, any_ = (self._rated(least).score() for least in (self.threshold, 0.0))
         return {
             **scores.detection(self.boxes, self.labels, self.found, self.names),
             "confusion": scores.confusion(self.boxes, self.labels, self.found, self.names, self.threshold),
-            "morphology": scores.morphology(self.boxes, self.attributes, self.found, self.threshold),
+            "morphology": sure,
+            "morphology_matched": any_,
+            **({"morphology_f1": sure["macro_f1"], "morphology_f1_matched": any_["macro_f1"]} if sure else {}),
         }
 
+    def _rated(self, least: float) -> RatedPairs:
+        return RatedPairs.of(self.boxes, self.attributes, self.found, least)
+
     def metrics(self) -> dict[str, Metric]:
-        """AP50, mean over the classes that occur."""
+        """AP50 and AP, means over the classes that occur; macro F1 of morphology, mean over the attributes."""
         present = sorted({int(label) for each in self.labels for label in each})
-        hits = [class_hits(self.boxes, self.labels, self.found, kind) for kind in present]
-        return {"ap50": lambda weight: float(np.nanmean([each.precision(weight) for each in hits]))} if hits else {}
+        result: dict[str, Metric] = {}
+        for name, overlaps in (("ap50", OVERLAPS[:1]), ("ap", OVERLAPS)) if present else ():
+            hits = [class_hits(self.boxes, self.labels, self.found, kind, overlaps) for kind in present]
+            result[name] = partial(_mean_precision, hits)
+        for name, least in (("morphology_f1", self.threshold), ("morphology_f1_matched", 0.0)):
+            if (rated := self._rated(least)).rated.any():
+                result[name] = rated.macro_f1
+        return result
 
 
 @dataclass(frozen=True)
@@ -205,7 +219,7 @@ class TextEvidence(Evidence):
 
     def each(self) -> list[float]:
         """ROUGE-L."""
-        return scores.per_text(self.truth, self.found)[1]
+        return scores.per_text(self.truth, self.found)["rouge_l"]
 
     def score(self) -> Scores:
         """See `scores.text`; and the accuracy of attributes, where answers name them."""
@@ -224,12 +238,12 @@ class TextEvidence(Evidence):
         return result
 
     def metrics(self) -> dict[str, Metric]:
-        """Exact match, ROUGE-L, accuracy of attributes."""
-        exact, rouge = scores.per_text(self.truth, self.found)
+        """Exact match, BLEU, ROUGE, accuracy of attributes."""
         result: dict[str, Metric] = {
-            "exact_match": lambda weight: _mean(exact, weight),
-            "rouge_l": lambda weight: _mean(rouge, weight),
+            name: partial(_mean, values) for name, values in scores.per_text(self.truth, self.found).items()
         }
+        counts = scores.NGrams.of(self.truth, self.found)
+        result |= {f"bleu_{order}": partial(counts.bleu, order) for order in scores.ORDERS}
         hits = self._attributes()
         known = np.array([hit is not None for hit in hits], bool)
         if known.any():
@@ -258,6 +272,10 @@ class TextEvidence(Evidence):
             wanted = [values_named(truth, known[name]) for name in names]
             result.append([values_named(found, known[name]) for name in names] == wanted if any(wanted) else None)
         return result
+
+
+def _mean_precision(hits: Sequence[ClassHits], weight: np.ndarray) -> float:
+    return float(np.nanmean([each.precision(weight) for each in hits]))
 
 
 def _mean(values: Any, weight: np.ndarray) -> float:

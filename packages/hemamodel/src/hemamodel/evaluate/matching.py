@@ -10,6 +10,7 @@ from torchvision.ops import box_iou
 from hemamodel.predict.results import Detections
 
 OVERLAP = 0.5
+OVERLAPS = tuple(np.linspace(0.5, 0.95, 10))  # COCO's
 RECALLS = np.linspace(0, 1, 101)  # COCO's
 
 
@@ -43,7 +44,7 @@ class ClassHits:
     """Detections of one class over all images, best first.
 
     Attributes:
-        hit: whether each found a box, [m].
+        hit: whether each found a box, at each overlap, [overlaps, m].
         image: its image, [m].
         boxes: annotated boxes of the class in each image, [images].
     """
@@ -53,35 +54,45 @@ class ClassHits:
     boxes: np.ndarray
 
     def precision(self, weight: np.ndarray) -> float:
-        """Average precision at the one overlap, images counting by `weight` [images]; nan without boxes."""
+        """Average precision, mean over the overlaps, images counting by `weight` [images]; nan without boxes."""
         total = float((self.boxes * weight).sum())
         if not total:
             return float("nan")
         counts = weight[self.image]
-        right, wrong = np.cumsum(self.hit * counts), np.cumsum(~self.hit * counts)
-        precision = right / np.maximum(right + wrong, 1e-12)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
-        place = np.searchsorted(right / total, RECALLS, side="left")
-        inside = place < len(precision)
-        return (
-            float(np.where(inside, precision[np.minimum(place, len(precision) - 1)], 0.0).mean())
-            if len(precision)
-            else 0.0
-        )
+        return float(np.mean([_precision(hit * counts, ~hit * counts, total) for hit in self.hit]))
 
 
-def class_hits(boxes: Sequence[Tensor], labels: Sequence[Tensor], found: Sequence[Detections], kind: int) -> ClassHits:
-    """Hits of one class: arguments as for `scores.detection`."""
-    scores, hits, images, count = list[float](), list[bool](), list[int](), np.zeros(len(boxes))
+def _precision(right: np.ndarray, wrong: np.ndarray, total: float) -> float:
+    """Mean precision over COCO's recalls; what each detection adds to right and wrong [m], boxes in all."""
+    if not len(right):
+        return 0.0
+    right, wrong = np.cumsum(right), np.cumsum(wrong)
+    precision = right / np.maximum(right + wrong, 1e-12)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    place = np.searchsorted(right / total, RECALLS, side="left")
+    return float(np.where(place < len(precision), precision[np.minimum(place, len(precision) - 1)], 0.0).mean())
+
+
+def class_hits(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    found: Sequence[Detections],
+    kind: int,
+    overlaps: Sequence[float] = (OVERLAP,),
+) -> ClassHits:
+    """Hits of one class at some overlaps: other arguments as for `scores.detection`."""
+    scores, hits, images, count = list[float](), list[list[bool]](), list[int](), np.zeros(len(boxes))
     for image, (each, kinds, guess) in enumerate(zip(boxes, labels, found, strict=True)):
         wanted, mine = each[kinds == kind], guess.labels == kind
         count[image] = len(wanted)
         if not mine.any():
             continue
         order = guess.scores[mine].argsort(descending=True, stable=True)
-        right = {detection for detection, _ in pairs(guess.boxes[mine][order].cpu(), wanted)}
+        boxes_ = guess.boxes[mine][order].cpu()
+        right = [{detection for detection, _ in pairs(boxes_, wanted, overlap)} for overlap in overlaps]
         scores += guess.scores[mine][order].tolist()
-        hits += [number in right for number in range(len(order))]
+        hits += [[number in each for each in right] for number in range(len(order))]
         images += [image] * len(order)
     best = np.argsort(-np.asarray(scores), kind="stable") if scores else np.zeros(0, int)
-    return ClassHits(np.asarray(hits, bool)[best], np.asarray(images, int)[best], count)
+    hit = np.asarray(hits, bool).reshape(-1, len(overlaps))[best].T
+    return ClassHits(hit, np.asarray(images, int)[best], count)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hemadata
-import torch
 from transformers import T5Tokenizer
 
 from hemamodel.data.tasks import stage_dataset
+from hemamodel.device import device_of
 from hemamodel.errors import InputMissingError, UsageError
 from hemamodel.evaluate.beside import beside, text_baselines, text_parts
 from hemamodel.evaluate.evidence import Evidence, TextEvidence
@@ -96,7 +96,7 @@ def evaluate(
         UsageError: `against` was not trained for a task, or is not asked the same samples; all rows of the corpus
             that the run was trained on are asked for; the run is not complete.
     """
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = device_of(device)
     found, model, tokenizer = load_run(run, unfinished)
     model.to(place)
     other = load_run(against) if against else None

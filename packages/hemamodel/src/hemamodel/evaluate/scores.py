@@ -1,16 +1,17 @@
 """Scores of each task, from well-kept libraries; each takes plain lists or tensors and returns JSON values."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
 
-from hemamodel.data.records import IGNORE, MORPHOLOGY
 from hemamodel.evaluate.matching import pairs
 from hemamodel.predict.results import Detections
 
 Scores = dict[str, Any]
+ORDERS = (1, 2, 3, 4)  # of BLEU
 
 
 def classification(truth: Sequence[int], found: Sequence[int], names: Sequence[str]) -> Scores:
@@ -147,46 +148,6 @@ def confusion(
     return table
 
 
-def morphology(
-    boxes: Sequence[Tensor], attributes: Sequence[Tensor], found: Sequence[Detections], threshold: float
-) -> Scores:
-    """F1 of each attribute on the boxes that were found (table 7), and how many of the rated ones those are.
-
-    Args:
-        boxes: as for `detection`.
-        attributes: values of each box, long [n, A]; -100 where nobody rated.
-        found: as for `detection`, with morphology.
-        threshold: least score of a detection that counts.
-    """
-    from sklearn.metrics import f1_score
-
-    truth, guess, rated = list[Tensor](), list[Tensor](), 0
-    for wanted, values, each in zip(boxes, attributes, found, strict=True):
-        sure = each.above(threshold)
-        rated += int((values != IGNORE).any(-1).sum()) if len(values) else 0
-        for detection, box in pairs(sure.boxes.cpu(), wanted):
-            truth.append(values[box])
-            guess.append(sure.morphology[detection].cpu())
-    if not rated:
-        return {}
-    result: Scores = {"rated_boxes": rated, "found_boxes": 0, "attributes": {}}
-    if truth:
-        rows, ours = np.stack([t.numpy() for t in truth]), np.stack([g.numpy() for g in guess]).astype(int)
-        result["found_boxes"] = int((rows != IGNORE).any(-1).sum())
-        for column, name in enumerate(MORPHOLOGY):
-            known = rows[:, column] != IGNORE
-            if known.any():
-                pair = rows[known, column], ours[known, column]
-                result["attributes"][name] = {
-                    "macro_f1": float(f1_score(*pair, average="macro", zero_division=0.0)),
-                    "f1": float(f1_score(*pair, pos_label=1, average="binary", zero_division=0.0)),
-                    "boxes": int(known.sum()),
-                }
-    each_f1 = [value["macro_f1"] for value in result["attributes"].values()]
-    result["macro_f1"] = float(np.mean(each_f1)) if each_f1 else 0.0
-    return result
-
-
 def box_f1(boxes: Tensor, labels: Tensor, found: Detections) -> float:
     """F1 of one image: a detection is right where it overlaps a box of its class by half; 1 where there is nothing."""
     kinds = {int(each) for each in (*labels, *found.labels)}
@@ -196,30 +157,69 @@ def box_f1(boxes: Tensor, labels: Tensor, found: Detections) -> float:
 
 def text(truth: Sequence[str], found: Sequence[str]) -> Scores:
     """Exact match, BLEU-1 to 4 of the whole corpus, mean ROUGE-1, 2 and L; case and surrounding space do not count."""
-    from rouge_score.rouge_scorer import RougeScorer
-    from sacrebleu.metrics.bleu import BLEU
+    counts, even = NGrams.of(truth, found), np.ones(len(truth))
+    means = {name: float(np.mean(values)) for name, values in per_text(truth, found).items()}
+    return {"exact_match": means.pop("exact_match"), **{f"bleu_{n}": counts.bleu(n, even) for n in ORDERS}, **means}
 
-    wanted, ours = _plain(truth), _plain(found)
+
+def per_text(truth: Sequence[str], found: Sequence[str]) -> dict[str, list[float]]:
+    """Exact match (0 or 1) and ROUGE-1, 2 and L of each text."""
+    from rouge_score.rouge_scorer import RougeScorer
+
     kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
-    rouge = RougeScorer(list(kinds.values()), use_stemmer=False)
-    each = [rouge.score(a, b) for a, b in zip(wanted, ours, strict=True)]
-    bleu = {
-        f"bleu_{n}": BLEU(max_ngram_order=n, effective_order=True).corpus_score(ours, [wanted]).score / 100
-        for n in range(1, 5)
-    }
+    rouge, rows = (
+        RougeScorer(list(kinds.values()), use_stemmer=False),
+        list(zip(_plain(truth), _plain(found), strict=True)),
+    )
+    each = [rouge.score(wanted, ours) for wanted, ours in rows]
     return {
-        "exact_match": float(np.mean([a == b for a, b in zip(wanted, ours, strict=True)])),
-        **bleu,
-        **{name: float(np.mean([row[kind].fmeasure for row in each])) for name, kind in kinds.items()},
+        "exact_match": [float(wanted == ours) for wanted, ours in rows],
+        **{name: [row[kind].fmeasure for row in each] for name, kind in kinds.items()},
     }
 
 
-def per_text(truth: Sequence[str], found: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Exact match (0 or 1) and ROUGE-L of each text."""
-    from rouge_score.rouge_scorer import RougeScorer
+@dataclass(frozen=True)
+class NGrams:
+    """What BLEU counts in each text.
 
-    rouge, pairs_ = RougeScorer(["rougeL"], use_stemmer=False), list(zip(_plain(truth), _plain(found), strict=True))
-    return [float(a == b) for a, b in pairs_], [rouge.score(a, b)["rougeL"].fmeasure for a, b in pairs_]
+    Attributes:
+        right: n-grams that the true text has too, [texts, 4].
+        said: n-grams, [texts, 4].
+        lengths: words that were said, and words of the true text, [texts, 2].
+    """
+
+    right: np.ndarray
+    said: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, truth: Sequence[str], found: Sequence[str]) -> Self:
+        """Count them."""
+        from sacrebleu.metrics.bleu import BLEU
+
+        counter = BLEU(max_ngram_order=ORDERS[-1])
+        each = [counter.corpus_score([b], [[a]]) for a, b in zip(_plain(truth), _plain(found), strict=True)]
+        return cls(
+            np.array([one.counts for one in each]),
+            np.array([one.totals for one in each]),
+            np.array([(one.sys_len, one.ref_len) for one in each]),
+        )
+
+    def bleu(self, order: int, weight: np.ndarray) -> float:
+        """BLEU of the whole in 0..1, texts counting by `weight` [texts]; orders longer than any text do not count."""
+        from sacrebleu.metrics.bleu import BLEU
+
+        right, said, lengths = (weight @ counts for counts in (self.right, self.said, self.lengths))
+        found = BLEU.compute_bleu(
+            right[:order].tolist(),
+            said[:order].tolist(),
+            sys_len=int(lengths[0]),
+            ref_len=int(lengths[1]),
+            smooth_method="exp",
+            effective_order=True,
+            max_ngram_order=order,
+        )
+        return float(found.score) / 100
 
 
 def _plain(texts: Sequence[str]) -> list[str]:

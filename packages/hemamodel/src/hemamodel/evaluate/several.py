@@ -7,7 +7,8 @@ from typing import Any
 from hemamodel.errors import UsageError
 from hemamodel.evaluate.evidence import Evidence
 from hemamodel.evaluate.interval import DRAWS, difference
-from hemamodel.evaluate.tell import MAIN, markdown, short
+from hemamodel.evaluate.names import MAIN, MORE
+from hemamodel.evaluate.tell import markdown, short
 
 
 def over_seeds(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def over_seeds(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             ]
             result.setdefault(task, {})[place] = {
                 name: {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else 0.0, "values": values}
-                for name in MAIN
+                for name in (*MAIN, *MORE)
                 if name in parts[0] and None not in (values := [part[name] for part in parts])
             }
     return result

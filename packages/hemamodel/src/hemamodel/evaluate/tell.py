@@ -4,22 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hemamodel.evaluate.names import NAMES, PARTS
+from hemamodel.evaluate.names import MAIN, MORE, NAMES, PARTS
 from hemamodel.evaluate.paper import published
 
-MAIN = (
-    "macro_f1",
-    "weighted_f1",
-    "accuracy",
-    "dice",
-    "iou",
-    "ap50",
-    "ap",
-    "exact_match",
-    "bleu_4",
-    "rouge_l",
-    "attribute_accuracy",
-)
+MORPHOLOGY = {"morphology": "of detections above the threshold", "morphology_matched": "of detections of any score"}
 OTHERS = {"split_upstream": "the publisher's test", "split_paper": "the paper's test"}
 
 
@@ -50,7 +38,7 @@ def table(found: Mapping[str, Any]) -> str:
         for name, each in scores.get("classes", {}).items():
             lines.append(f"    {name:32} " + "   ".join(f"{key} {short(value)}" for key, value in each.items()))
         if scores.get("morphology"):
-            lines.append("  morphology of " + _found(scores["morphology"]))
+            lines.append("  morphology above the threshold: " + _found(scores["morphology"]))
             lines += [f"    {name:32} macro_f1 {short(each['macro_f1'])}   {each['boxes']:,} boxes"
                       for name, each in scores["morphology"]["attributes"].items()]  # fmt: skip
         lines += [f"  {line}" for line in (*_beside(scores), *_by_others(scores))]
@@ -94,7 +82,7 @@ def blocks(found: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _of_task(task: str, scores: Mapping[str, Any], sources: Sequence[str]) -> Iterator[Block]:
-    kinds = [name for name in MAIN if name in scores]
+    kinds = [name for name in (*MAIN, *MORE) if name in scores]
     parts = scores.get("by_source") or {slug: scores for slug in sources}
     parts = parts if len(parts) == 1 else {**parts, "all": scores}
     yield _table(
@@ -113,19 +101,29 @@ def _of_task(task: str, scores: Mapping[str, Any], sources: Sequence[str]) -> It
             ["class", *columns],
             ([name, *(short(each.get(key)) for key in columns)] for name, each in scores["classes"].items()),
         )
-    if scores.get("morphology"):
-        yield Block("text", f"Morphology of {_found(scores['morphology'])}")
-        yield _table(
-            ["attribute", "macro F1", "boxes"],
-            ([name, short(each["macro_f1"]), f"{each['boxes']:,}"]
-             for name, each in scores["morphology"]["attributes"].items()),
-        )  # fmt: skip
+    for name, how in MORPHOLOGY.items():
+        if scores.get(name):
+            yield Block("text", f"Morphology, {how}: {_found(scores[name])}")
+            yield _table(
+                ["attribute", "macro F1", "boxes"],
+                ([attribute, short(each["macro_f1"]), f"{each['boxes']:,}"]
+                 for attribute, each in scores[name]["attributes"].items()),
+            )  # fmt: skip
+    if scores.get("confusion"):
+        yield Block("text", "Confusion: annotated classes in rows, found ones in columns.")
+        yield _confusion(scores["confusion"])
     if scores.get("attributes"):
         yield _table(
             ["attribute in answers", "accuracy", "answers that name it"],
             ([name, short(each["accuracy"]), f"{each['answers']:,}"] for name, each in scores["attributes"].items()),
         )
     yield from (Block("item", line) for line in _by_others(scores))
+
+
+def _confusion(table: Mapping[str, Mapping[str, int]]) -> Block:
+    columns = sorted({name for row in table.values() for name in row})
+    rows = ([name, *(f"{table[name].get(column, 0):,}" for column in columns)] for name in sorted(table))
+    return _table(["", *columns], rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Block:

@@ -34,6 +34,12 @@ class DenoisingQueries:
     target: Tensor
     groups: int
 
+    def positive_slots(self, boxes: int) -> Tensor:
+        """Where `positive` of an image with so many boxes is True, long [G * boxes]; no look at the device."""
+        width = len(self.target) // self.groups
+        first = torch.arange(self.groups, device=self.target.device) * width
+        return (first[:, None] + torch.arange(boxes, device=self.target.device)).flatten()
+
     def blocked(self, queries: int) -> Tensor:
         """Self-attention mask [T + queries, T + queries], True where the row must not see the column.
 

@@ -155,21 +155,10 @@ class UniHema(nn.Module):
             images: [B, 3, H, W].
             padding: [B, H, W].
             prompt: what is looked for; not read where the switch `prompts` is off.
-            noise: denoising queries while training, from `disturb`.
+            noise: denoising queries while training, from `denoising`.
         """
         features = self.look(images, padding)
         return self._find(features, self.image_encoder(features), prompt, noise)
-
-    def disturb(
-        self,
-        labels: Sequence[Tensor],
-        boxes: Sequence[Tensor],
-        image_ids: Sequence[int | str],
-        seed: int,
-        most: int | None = None,
-    ) -> DenoisingQueries | None:
-        """Denoising queries of a training batch; None where denoising is off. Arguments as for `Denoising`."""
-        return self.denoising(labels, boxes, image_ids, seed, most) if self.denoising else None
 
     def _find(
         self, features: FeaturePyramid, memory: Tensor, prompt: Prompt | None, noise: DenoisingQueries | None

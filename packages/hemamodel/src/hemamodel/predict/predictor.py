@@ -1,6 +1,6 @@
 """A trained model on pictures from anywhere: files in, plain results out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hemadata.errors import DefectError
 from hemamodel.data import MORPHOLOGY, Batch, Transform, collate, decode
 from hemamodel.data.records import VIEWS, VOCABULARY
 from hemamodel.data.transforms import Sample
+from hemamodel.device import device_of
 from hemamodel.errors import InputMissingError, UsageError
 from hemamodel.model.tokenizer import decode as words
 from hemamodel.predict.results import Detections, detections, masks
@@ -54,7 +55,7 @@ class Predictor:
 
     def __init__(self, run: Path, device: str | None = None) -> None:
         self.run, self.model, self.tokenizer = load_run(run)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device_of(device)
         self.model.to(self.device)
         tree = ontology.load()
         views = VIEWS | dict(self.run.settings.stage.data.views)
@@ -73,6 +74,7 @@ class Predictor:
         question: str | None = None,
         threshold: float = 0.3,
         batch_size: int = 1,
+        unread: Callable[[str], None] | None = None,
     ) -> Iterator[Result]:
         """Ask the same of every picture.
 
@@ -84,6 +86,7 @@ class Predictor:
             question: of vqa; the masked sentence of mlm.
             threshold: least score of an object.
             batch_size: pictures at once; more than one needs pictures of one padded size to give the same results.
+            unread: told of each file that cannot be read as a picture, which then gives no result; None: it is raised.
 
         Raises:
             UsageError: the task is unknown, or needs a question.
@@ -92,8 +95,19 @@ class Predictor:
         text = prompt_for(task, disease, prompt, question)
         transform = self._transform(task)
         for start in range(0, len(images), batch_size):
-            files = images[start : start + batch_size]
-            batch = collate([transform(sample_of(path, task, text), 0) for path in files]).to(self.device)
+            files, samples = list[Path](), list[Sample]()
+            for path in images[start : start + batch_size]:
+                try:
+                    samples.append(transform(sample_of(path, task, text), 0))
+                except InputMissingError as error:
+                    if unread is None:
+                        raise
+                    unread(str(error))
+                else:
+                    files.append(path)
+            if not samples:
+                continue
+            batch = collate(samples).to(self.device)
             sizes = [(width, height) for height, width in batch.original_sizes.tolist()]
             for result, size in zip(self._ask(batch, files, threshold), sizes, strict=True):
                 yield replace(result, size=size)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from hemadata.atomic import publish, temporary_name
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,6 +29,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is damaged.
     """
     return _read(path)
+
+
+def check_weights(path: Path) -> None:
+    """Look whether a file is there, whole and of tensors, by its head and its length.
+
+    Raises:
+        WeightsError: it is not.
+    """
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}.") from error
 
 
 def load_weights(model: nn.Module, path: Path, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -60,15 +73,23 @@ def load_weights(model: nn.Module, path: Path, stored: Mapping[str, Tensor] | No
 def save_checkpoint(
     folder: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None = None
 ) -> None:
-    """Write `checkpoint-<step>` below a run, then forget the older ones."""
+    """Write `checkpoint-<step>` below a run, then forget the older ones.
+
+    Raises:
+        WeightsError: it cannot be written; the one before is left as it is.
+    """
     path = folder / f"checkpoint-{step:06}"
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_weights(model, temporary / MODEL)
-    _write(_state(model, optimiser), temporary / OPTIMISER)
-    if average:
-        _write(average.tensors, temporary / AVERAGE)
+    try:
+        temporary.mkdir(parents=True)
+        save_weights(model, temporary / MODEL)
+        _write(_state(model, optimiser), temporary / OPTIMISER)
+        if average:
+            _write(average.tensors, temporary / AVERAGE)
+    except BaseException:  # a full disk should not stay full of what nobody reads
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     if path.exists():
         shutil.rmtree(path)
     temporary.replace(path)
@@ -93,12 +114,17 @@ def load_checkpoint(
         Steps done; 0 where there is no checkpoint, and nothing is changed.
 
     Raises:
-        WeightsError: it does not fit.
+        WeightsError: it is damaged, or does not fit.
     """
     found = _checkpoints(folder)
     if not found:
         return 0
     step = max(found)
+    for name in (MODEL, OPTIMISER, *([AVERAGE] if average else [])):
+        try:
+            check_weights(found[step] / name)
+        except WeightsError as error:
+            raise WeightsError(f"{error} Nothing goes on from it: --fresh starts a run beside it.") from error
     load_weights(model, found[step] / MODEL)
     if average:
         average.load(_read(found[step] / AVERAGE))
@@ -154,15 +180,15 @@ def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tens
 
 def _write(tensors: Mapping[str, Tensor], path: Path) -> None:
     temporary = temporary_name(path)
-    temporary.touch()
-    rights = temporary.stat().st_mode  # of a new file here; safetensors would shut out everybody else
     try:
+        temporary.touch()
+        rights = temporary.stat().st_mode  # of a new file here; safetensors would shut out everybody else
         save_file(dict(tensors), temporary)
-    except SafetensorError as error:  # no room, as a rule
-        temporary.unlink()
+        temporary.chmod(rights)
+        publish({temporary: path})
+    except (OSError, SafetensorError) as error:  # no room, as a rule
+        temporary.unlink(missing_ok=True)
         raise WeightsError(f"{path} cannot be written: {error}. What was saved before is kept.") from error
-    temporary.chmod(rights)
-    publish({temporary: path})
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from hemadata.atomic import write_text
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -26,7 +27,7 @@ class Log:
     def __init__(self, folder: Path, first: int, device: torch.device) -> None:
         path = folder / "log.jsonl"
         kept = [line for line in path.read_text().splitlines() if _step_of(line) <= first] if path.exists() else []
-        path.write_text("".join(f"{line}\n" for line in kept))
+        write_text(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", buffering=1)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)  # type: ignore[no-untyped-call]
         self._device = device

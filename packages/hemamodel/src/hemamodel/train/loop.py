@@ -1,7 +1,7 @@
 """The training loop. Every step is a function of (settings, corpus, step): a run that was stopped goes on exactly."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from hemamodel.data import Batch, Positions, TrainingStream, training_loader
 from hemamodel.data.order import key
 from hemamodel.errors import ConfigError, DivergedError
 from hemamodel.model.unihema import UniHema
+from hemamodel.stages import StageConfig
 from hemamodel.train.average import Average
 from hemamodel.train.checkpoint import forget_checkpoints, load_checkpoint, save_checkpoint, save_weights
 from hemamodel.train.freeze import set_trainable
@@ -71,6 +72,18 @@ def length(settings: RunSettings, datasets: Mapping[str, "CorpusDataset"]) -> Le
     return Length(per_epoch, per_epoch * stage.epochs)
 
 
+def check_parts(stage: StageConfig, tasks: Iterable[str], machine: Machine) -> None:
+    """Each task's batch divides among the processes and the parts of a step, or a ConfigError."""
+    size, parts = machine.world.size, machine.parts
+    for task in tasks:
+        if stage.batches[task] % (size * parts):
+            raise ConfigError(
+                f"{task}: {stage.batches[task]} samples a step do not divide among {size} "
+                f"process{'es' if size > 1 else ''} in {parts} parts each; --accumulate, the number of processes or "
+                f"--set batch_size=... must change"
+            )
+
+
 def fit(
     run: Run,
     model: UniHema,
@@ -93,7 +106,6 @@ def fit(
         progress: told after every step.
 
     Raises:
-        ConfigError: a task's batch does not divide among the processes and parts.
         DivergedError: a loss or the gradient is not finite.
     """
     machine = machine or Machine()
@@ -151,11 +163,6 @@ class Trainer:
     def batches(self, task: str, dataset: "CorpusDataset", first: int, last: int) -> Iterator[Batch]:
         """This process' batches of a task from one step to another."""
         world, parts, batch = self.machine.world, self.machine.parts, self.settings.stage.batches[task]
-        if batch % (world.size * parts):
-            raise ConfigError(
-                f"{task}: {batch} samples a step do not divide among {world.size} processes in {parts} parts each; "
-                f"--accumulate, the number of processes or --set batch_size=... must change"
-            )
         positions = Positions(batch, first, last, world.rank, world.size, parts)
         stream = _stream(self.settings, task, dataset)
         pin = self.machine.device.type == "cuda"
@@ -195,7 +202,7 @@ class Trainer:
         with record_function("optimiser"):
             world.add_gradients(self.learning)
             norm = torch.nn.utils.clip_grad_norm_(self.learning, stage.clip)
-            if not torch.isfinite(norm):
+            if not norm.is_meta and not torch.isfinite(norm):
                 raise DivergedError(_what_broke(step, terms, seen))
             self.optimiser.step()
             if self.average:

@@ -24,7 +24,8 @@ def peak(device: torch.device) -> Iterator[Peak]:
     """Watch the memory of tensors; what was there before counts when it is used.
 
     On a GPU the allocator counts. On the CPU every tensor that an operation makes is watched until it is gone: the
-    numbers are those of the same step on a GPU, but for the workspace of its kernels.
+    numbers are those of the same step on a GPU, but for the workspace of its kernels. On `meta`, tensors have a shape
+    and no numbers: the same count, without the memory and the time.
     """
     found = Peak()
     if device.type == "cuda":

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hemamodel.device import device_of
 from hemamodel.errors import UsageError
 
 BUCKET = 2**25  # numbers added up in one call
@@ -90,14 +91,13 @@ def world(device: str | None) -> tuple[World, torch.device]:
         device: cpu, cuda, cuda:1, ...; None: a GPU if there is one.
 
     Raises:
-        UsageError: there are more processes on this machine than GPUs.
+        UsageError: there is no such device, or there are more processes on this machine than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    found = device_of(device)
     if size == 1:
-        return World(), torch.device(kind)
-    local = int(os.environ["LOCAL_RANK"])
-    on_gpu = torch.device(kind).type == "cuda"
+        return World(), found
+    local, on_gpu = int(os.environ["LOCAL_RANK"]), found.type == "cuda"
     if on_gpu and local >= torch.cuda.device_count():
         raise UsageError(
             f"Process {local} of this machine has no GPU of its own; it has {torch.cuda.device_count()}. "

@@ -14,19 +14,23 @@ runs/stage5-tiny-001/
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any, Literal
 
 from hemadata.atomic import write_text
 
-from hemamodel.errors import InputMissingError, UsageError
+from hemamodel.errors import HemaError, InputMissingError, UsageError
 from hemamodel.fetch import RECORD as ABOUT
 from hemamodel.fetch import WEIGHTS, locate
+from hemamodel.train.checkpoint import check_weights
 from hemamodel.train.settings import RunSettings
 
 SETTINGS = "settings.json"
+STATUS = ("running", "complete")
 
 
 @dataclass
@@ -105,18 +109,40 @@ def read_run(path: Path) -> Run:
     try:
         about: dict[str, Any] = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         settings = RunSettings.model_validate_json((path / SETTINGS).read_text(encoding="utf-8"))
-        return Run(path, settings, about["status"], about["step"], about["steps"], about["finished"])
+        if about["status"] not in STATUS:
+            raise ValueError(f"its status is {about['status']!r}, expected {' or '.join(STATUS)}")
+        return Run(path, settings, about["status"], int(about["step"]), int(about["steps"]), float(about["finished"]))
     except FileNotFoundError as error:
         raise InputMissingError(
             f"{path} holds no run: {error.filename} is not there. Make one: hemamodel train --stage 1"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:  # pydantic's and json's errors are ValueErrors
-        raise InputMissingError(f"{path} holds no run that can be read: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # pydantic's and json's are ValueErrors
+        raise InputMissingError(f"{path} holds no run that can be read: {_one_line(error)}") from error
 
 
-def all_runs(root: Path) -> list[Run]:
-    """The runs below a folder, by name; other folders are none of ours."""
-    return [read_run(path.parent) for path in sorted(root.glob(f"*/{ABOUT}"))]
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{ABOUT} has no {error}"
+    return " ".join(str(error).split())
+
+
+def all_runs(root: Path, say: Callable[[str], None] = lambda line: None) -> list[Run]:
+    """The runs below a folder, by name; other folders are none of ours.
+
+    Args:
+        root: folder of the runs.
+        say: told of each damaged run, which is passed over.
+    """
+    runs: list[Run] = []
+    for path in sorted({file.parent for name in (ABOUT, SETTINGS, WEIGHTS) for file in root.glob(f"*/{name}")}):
+        try:
+            run = read_run(path)
+            if run.complete:
+                check_weights(run.weights)
+            runs.append(run)
+        except HemaError as error:
+            say(f"Skips {path}, which is damaged: {error} Mend it or remove the folder.")
+    return runs
 
 
 def new_run(root: Path, settings: RunSettings) -> Run:
@@ -126,13 +152,18 @@ def new_run(root: Path, settings: RunSettings) -> Run:
     return Run(root / f"{stem}-{max(taken, default=0) + 1:03}", settings)
 
 
-def find_unfinished(root: Path, settings: RunSettings, accept_data_change: bool = False) -> Run | None:
+def find_unfinished(runs: Sequence[Run], settings: RunSettings, accept_data_change: bool = False) -> Run | None:
     """The run that was stopped on the way to what these settings ask for, the latest if there are several.
+
+    Args:
+        runs: to choose from, by name.
+        settings: what is asked for.
+        accept_data_change: take one that has read another corpus.
 
     Raises:
         UsageError: there is one, but it has read another corpus.
     """
-    for run in reversed(all_runs(root)):
+    for run in reversed(runs):
         if run.complete or run.settings.model_copy(update={"corpus_id": settings.corpus_id}) != settings:
             continue
         if run.settings.corpus_id != settings.corpus_id and not accept_data_change:
@@ -157,19 +188,35 @@ class Lineage:
     skipped: tuple[Run, ...]
 
 
-def find_parent(root: Path, parents: Sequence[int], preset: str, variant: str, corpus_id: str) -> Lineage:
+def find_parent(runs: Iterable[Run], parents: Sequence[int], preset: str, variant: str, corpus_id: str) -> Lineage:
     """The latest complete run of the first stage in `parents` that has one, of this preset, variant and corpus."""
 
-    def fitting() -> Iterator[Run]:
-        for run in all_runs(root):
-            model = run.settings.model
-            if (model.preset, model.variant, run.settings.corpus_id) == (preset, variant, corpus_id):
-                yield run
+    def fits(run: Run) -> bool:
+        model, known = run.settings.model, run.settings.corpus_id
+        return (model.preset, model.variant, known) == (preset, variant, corpus_id)
 
-    runs = [run for run in fitting() if run.settings.stage.stage in parents]
-    skipped = tuple(run for run in runs if not run.complete)
+    fitting = [run for run in runs if run.settings.stage.stage in parents and fits(run)]
+    skipped = tuple(run for run in fitting if not run.complete)
     for stage in parents:
-        complete = [run for run in runs if run.complete and run.settings.stage.stage == stage]
+        complete = [run for run in fitting if run.complete and run.settings.stage.stage == stage]
         if complete:
             return Lineage(max(complete, key=lambda run: run.finished), skipped)
     return Lineage(None, skipped)
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """One process a run.
+
+    Raises:
+        UsageError: another one is at it.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    with (run.path / ".lock").open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"{run.path} is being trained by another process. --fresh starts a run beside it."
+            ) from None
+        yield

@@ -1,10 +1,8 @@
 """From a call to a trained run: which corpus, which run before, which settings, then the loop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, flock
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,23 +15,24 @@ from hemamodel.data.records import VIEWS
 from hemamodel.data.tasks import stage_datasets
 from hemamodel.errors import ConfigError, UsageError
 from hemamodel.fetch import refuse_damaged
-from hemamodel.model.tokenizer import load_tokenizer, word_tokenizer
+from hemamodel.model.tokenizer import load_tokenizer
 from hemamodel.model.unihema import UniHema, build_model, build_shell
 from hemamodel.stages import load
 from hemamodel.train.checkpoint import load_latest, load_weights
 from hemamodel.train.freeze import set_trainable
-from hemamodel.train.loop import Machine, Progress, fit
+from hemamodel.train.loop import Machine, Progress, check_parts, fit
 from hemamodel.train.parallel import World, world
 from hemamodel.train.profile import profiled
-from hemamodel.train.runs import Run, find_parent, find_unfinished, new_run, read_run
+from hemamodel.train.runs import Run, all_runs, find_parent, find_unfinished, locked, new_run, read_run
 from hemamodel.train.settings import RunSettings, choose
 from hemamodel.train.swap import with_new_heads
+from hemamodel.train.words import keep_text, tokenizer_of
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
 
 Say = Callable[[str], None]
-PROMPTS_READ = 2_000  # rows of each source whose prompts give the tokenizer its words
+PRESET, VARIANT = "base", "paper"
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Call:
         stage: 1 to 6.
         corpus: folder of the corpus.
         out: folder of the runs.
-        preset: sizes, unless a run before has decided them.
-        variant: paper or released.
+        preset: sizes; None: those of `init_from`, else base.
+        variant: paper or released; None: that of `init_from`, else paper.
         assignments: `key=value` changes.
         init_from: a run to start from; None: found among `out`.
         scratch: start from no run, whatever `out` holds.
@@ -65,8 +64,8 @@ class Call:
     stage: int
     corpus: Path = Path("corpus")
     out: Path = Path("runs")
-    preset: str = "base"
-    variant: str = "paper"
+    preset: str | None = None
+    variant: str | None = None
     assignments: Sequence[str] = ()
     init_from: Path | None = None
     scratch: bool = False
@@ -98,17 +97,19 @@ def train(call: Call, say: Say = lambda line: None, progress: Progress | None = 
     with hemadata.open(call.corpus) as corpus:
         say = say if ranks.first else lambda line: None
         machine = Machine(device, ranks, call.workers, call.accumulate, call.checkpointing)
-        parent = parent_of(call, corpus, say)
+        runs = all_runs(call.out, say)
+        parent = parent_of(call, corpus, runs, say)
         settings = settings_of(call, corpus, parent, device)
-        run = _run(call, settings, ranks, say)
+        run = _run(call, settings, runs, ranks, say)
         datasets = stage_datasets(corpus, settings.stage, call.overfit)
         check_heads(settings, datasets)
+        check_parts(settings.stage, datasets, machine)
         _tell_data(settings, datasets, say)
-        with _locked(run) if ranks.first else nullcontext():
+        with locked(run) if ranks.first else nullcontext():
             tokenizer = tokenizer_of(settings, parent, corpus, run.text)
             model = model_of(settings, parent, len(tokenizer), say)
             if ranks.first:
-                _keep_text(run, model, tokenizer)
+                keep_text(run, model, tokenizer)
             _tell_groups(model, settings, say)
             counts = ", ".join(f"{task} {len(each):,}" for task, each in datasets.items())
             stage = settings.stage
@@ -122,7 +123,11 @@ def train(call: Call, say: Say = lambda line: None, progress: Progress | None = 
 def settings_of(call: Call, corpus: "Corpus", parent: Run | None, device: torch.device) -> RunSettings:
     """Everything that decides the weights of the run that a call asks for."""
     config, stage = choose(
-        call.stage, call.preset, call.variant, call.assignments, parent.settings.model if parent else None
+        call.stage,
+        call.preset or PRESET,
+        call.variant or VARIANT,
+        call.assignments,
+        parent.settings.model if parent else None,
     )
     return RunSettings(
         model=config,
@@ -135,11 +140,11 @@ def settings_of(call: Call, corpus: "Corpus", parent: Run | None, device: torch.
     )
 
 
-def _run(call: Call, settings: RunSettings, ranks: World, say: Say) -> Run:
+def _run(call: Call, settings: RunSettings, runs: Sequence[Run], ranks: World, say: Say) -> Run:
     """The run that goes on, or a new one; rank 0 looks, the others are told."""
     run = None
     if ranks.first:
-        run = None if call.fresh else find_unfinished(call.out, settings, call.accept_data_change)
+        run = None if call.fresh else find_unfinished(runs, settings, call.accept_data_change)
         if run is not None:
             say(f"Goes on with {run.path}, which stopped after step {run.step} of {run.steps}.")
             run.settings = settings
@@ -151,11 +156,14 @@ def _run(call: Call, settings: RunSettings, ranks: World, say: Say) -> Run:
 
 def _tell_data(settings: RunSettings, datasets: Mapping[str, CorpusDataset], say: Say) -> None:
     for task in settings.stage.tasks:
-        absent = datasets[task].missing if task in datasets else tuple(settings.stage.data.train[task])
+        named = settings.stage.data.train[task]
+        absent = datasets[task].missing if task in datasets else tuple(named)
         if absent:
             say(f"{task}: not in this corpus: {', '.join(absent)}.")
         if task not in datasets:
-            say(f"{task}: is left out, the corpus has nothing for it.")
+            say(
+                f"{task}: is left out, " + ("the corpus has nothing for it." if named else "no source is named for it.")
+            )
         elif left_out := datasets[task].left_out:
             say(f"{task}: " + "; ".join(f"{count:,} {reason}" for reason, count in left_out.items()) + ".")
 
@@ -198,18 +206,27 @@ def check_heads(settings: RunSettings, datasets: Mapping[str, CorpusDataset]) ->
             )
 
 
-def parent_of(call: Call, corpus: "Corpus", say: Say) -> Run | None:
+def parent_of(call: Call, corpus: "Corpus", runs: Sequence[Run], say: Say) -> Run | None:
     """The run whose weights are the start; None: from scratch or from pretrained parts."""
     if call.init_from is not None:
         parent = read_run(call.init_from)
         if not parent.complete:
             raise UsageError(f"--init-from {call.init_from}: this run is not complete (step {parent.step}).")
+        for name in ("preset", "variant"):
+            asked, found = getattr(call, name), getattr(parent.settings.model, name)
+            if asked not in (None, found):
+                raise UsageError(
+                    f"--init-from {call.init_from}: its {name} is {found}, --{name} {asked} is asked for. Its weights "
+                    f"fit no other: leave --{name} out, or choose another run."
+                )
         refuse_damaged(parent.path)
         say(f"Starts from {parent.path} (stage {parent.settings.stage.stage}).")
         return parent
     if call.scratch:
         return None
-    found = find_parent(call.out, load(call.stage).parents, call.preset, call.variant, corpus.corpus_id)
+    found = find_parent(
+        runs, load(call.stage).parents, call.preset or PRESET, call.variant or VARIANT, corpus.corpus_id
+    )
     for run in found.skipped:
         say(f"Skips {run.path}: it stopped after step {run.step} of {run.steps}.")
     if found.parent:
@@ -235,56 +252,9 @@ def model_of(settings: RunSettings, parent: Run | None, vocabulary: int, say: Sa
     return build_model(config, vocabulary)
 
 
-def tokenizer_of(settings: RunSettings, parent: Run | None, corpus: "Corpus", own: Path | None = None) -> T5Tokenizer:
-    """The run's own, its parent's, that of the pretrained text branch, or one of the words of the corpus."""
-    if own is not None and own.is_dir():
-        return load_tokenizer(own)
-    if parent is not None:
-        return load_tokenizer(parent.text)
-    if (weights := settings.model.text.weights) is not None:
-        return load_tokenizer(weights)
-    return word_tokenizer(_texts(corpus), settings.model.text.words)
-
-
-def _keep_text(run: Run, model: UniHema, tokenizer: T5Tokenizer) -> None:
-    """What the text branch needs beside its weights: tokens, and the sizes of its T5."""
-    if not run.text.is_dir():
-        temporary = run.path / ".text.tmp"
-        tokenizer.save_pretrained(temporary)
-        model.text.t5.config.save_pretrained(temporary)
-        temporary.rename(run.text)
-
-
-def _texts(corpus: "Corpus") -> Iterator[str]:
-    """Training texts, and prompts of every source."""
-    for manifest in corpus.manifests.values():
-        texts = {"vqa": ["qa"], "mlm": ["texts"]}.get(manifest.task, [])
-        rows = corpus.rows(manifest.task, "train", ["sample_id", "source", "disease", *texts], manifest.source)
-        for row in rows if texts else islice(rows, PROMPTS_READ):
-            yield corpus.prompt(row) or ""
-            for pair in row.get("qa") or ():
-                yield from (pair["question"], pair["answer"])
-            for text in row.get("texts") or ():
-                yield from (text["masked_text"], text["text"])
-
-
 def _tell_groups(model: UniHema, settings: RunSettings, say: Say) -> None:
     learning = set_trainable(model, settings.stage.trainable)
     frozen = [name for name in model.groups() if name not in learning]
     say("Learns: " + ", ".join(f"{name} {count:,}" for name, count in learning.items()) + ".")
     if frozen:
         say(f"Frozen: {', '.join(frozen)}.")
-
-
-@contextmanager
-def _locked(run: Run) -> Iterator[None]:
-    """One process a run."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    with (run.path / ".lock").open("w") as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"{run.path} is being trained by another process. --fresh starts a run beside it."
-            ) from None
-        yield

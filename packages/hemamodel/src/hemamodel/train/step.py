@@ -1,6 +1,7 @@
 """What one batch costs: the terms of equation 1, by task."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -43,7 +44,8 @@ def step_loss(
     """
     if whole is None:
         whole = Whole.of([batch], tokenizer, model.config.text.max_length)
-    with torch.autocast(batch.original_sizes.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    device = batch.original_sizes.device.type
+    with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
         return _loss(model, tokenizer, batch, seed, noise, whole)
 
 
@@ -98,7 +100,9 @@ def _detection(
     """Decoder layers, the encoder's proposals, denoising, and morphology."""
     assert batch.images is not None and batch.padding is not None
     assert batch.boxes is not None and batch.box_labels is not None and batch.box_attributes is not None
-    noise = model.disturb(batch.box_labels, batch.boxes, batch.sample_ids, seed, whole.most) if with_noise else None
+    noise = None
+    if with_noise and model.denoising:
+        noise = model.denoising(batch.box_labels, batch.boxes, batch.sample_ids, seed, whole.most)
     found = model.detect(batch.images, batch.padding, prompt, noise)
     objects = max(1.0, float(whole.objects))
     terms: dict[str, Tensor] = {}
@@ -138,9 +142,10 @@ def _morphology(morphology: Tensor, batch: Batch, pairs: Pairs) -> Tensor:
 
 def _denoising(found: Found, noise: DenoisingQueries, batch: Batch, objects: float) -> dict[str, Tensor]:
     """Positive copies must find their boxes, negative ones nothing; a group counts as one more set of boxes."""
+    assert batch.box_labels is not None
     pairs: list[tuple[Tensor, Tensor]] = []
     for image in range(len(batch)):
-        slots = noise.positive[image].nonzero().squeeze(1)
+        slots = noise.positive_slots(len(batch.box_labels[image]))
         pairs.append((slots, noise.target[slots]))
     terms: dict[str, Tensor] = {}
     for layer in range(len(found.labels)):
