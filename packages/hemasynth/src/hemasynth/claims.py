@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from hemasynth.alternatives import joined, outdone
 from hemasynth.lexicon import FOREIGN, NOTHING, Lexicon, Statement, Values, load
 from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
@@ -63,27 +64,6 @@ def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def joined(sentence: Sentence, said: Iterable[tuple[int, Claim]]) -> Iterator[tuple[int, Claim]]:
-    """Join what "or" joins, given each claim with its place: "pink or red granules" are one of the two."""
-    held: tuple[int, Claim] | None = None
-    for at, claim in said:
-        if held is not None:
-            before, first = held
-            between = range(before + 1, at)
-            either = any(sentence.kind(i) == "and" and sentence.word(i) in ("or", "/") for i in between)
-            parted = any(sentence.kind(i) in ("be", "have", "with", "break") for i in between)
-            alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
-            apart = not first.values & claim.values  # "unsegmented/round" says both
-            if either and not parted and alike and apart and first.kind == claim.kind == "said":
-                words, span = f"{first.words} or {claim.words}", (first.span[0], claim.span[1])
-                held = at, replace(claim, values=first.values | claim.values, span=span, words=words)
-                continue
-            yield held
-        held = at, claim
-    if held is not None:
-        yield held
-
-
 class Reader:
     """Takes the claims out of one sentence; positions are indices into its terms."""
 
@@ -118,9 +98,8 @@ class Reader:
             claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
                 said.append((at, claim))
-        yield from self._with_implied(
-            claim for _, claim in joined(self.sentence, sorted(said, key=lambda pair: pair[0]))
-        )
+        ordered = outdone(self.sentence, sorted(said, key=lambda pair: pair[0]))
+        yield from self._with_implied(claim for _, claim in joined(self.sentence, ordered))
 
     def _with_implied(self, claims: Iterable[Claim]) -> Iterator[Claim]:
         told: set[tuple[str, Values, bool]] = set()
@@ -159,6 +138,8 @@ class Reader:
 
     def _value(self, at: int, modified: set[int]) -> Iterator[Claim]:
         readings = self.terms[at].entry.readings
+        if self.sentence.word(at + 1) in ("way", "manner", "fashion") and self.kind(at - 3) == "alone":
+            return  # "vacuolated in a prominent way"
         nouns = self.sentence.nouns_of(at)
         context = self.context
         if not nouns and self._reading(readings, context) is None:
@@ -239,12 +220,29 @@ class Reader:
     def _none(self) -> tuple[int, Claim] | None:
         """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
         statement = self.lexicon.exists.get(self.context)
+        if statement is not None and all(
+            kind in ("absent", "present", "be", "other", "not_predicate") for kind in self.sentence.kinds
+        ):
+            return self._presence(statement)
         at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
         if self.terms and self.sentence.word(len(self.terms) - 1) == "any" and "not_predicate" in self.sentence.kinds:
             at = len(self.terms) - 1
         if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
             return None
         values = self.lexicon.complement(statement.attribute, statement.values)
+        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
+
+    def _presence(self, statement: Statement) -> tuple[int, Claim] | None:
+        """Read an answer of one word to "Vacuoles?": "Absent.", "Not seen.", "Present."."""
+        kinds = self.sentence.kinds
+        at = next(
+            (i for i, kind in enumerate(kinds) if kind in ("absent", "present") and self.sentence.word(i) != "there"),
+            None,
+        )
+        if at is None:
+            return None
+        absent = (kinds[at] == "absent") != ("not_predicate" in kinds[:at])
+        values = self.lexicon.complement(statement.attribute, statement.values) if absent else statement.values
         return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
 
     def _existence(self, at: int, modified: set[int]) -> Claim | None:

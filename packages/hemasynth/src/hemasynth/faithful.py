@@ -104,7 +104,8 @@ class Checker:
         topic = replies.focus(question, self.lexicon)
         context = self._anchor(asked) or (topic[0] if topic else "cell")
         asked_for = [one.claim for one in premise]
-        start = reply.end if reply else 0
+        doubt = replies.hedged(answer) if closed and reply is None else 0
+        start = reply.end if reply else doubt
         rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
         states = self._judged(record, rest, "answer", context, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
@@ -114,6 +115,9 @@ class Checker:
             replied = _replied(premise, reply)
             wrong = not closed or not replied
             states = [*replied, *states]
+            presupposed = said_before
+        elif doubt:
+            states = [*(replace(one, verdict="generic", part="answer") for one in premise), *states]
             presupposed = said_before
         elif closed:
             presupposed = said_before  # "is it round?" - "it is irregular": the question claims nothing

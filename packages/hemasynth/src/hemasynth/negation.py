@@ -80,7 +80,7 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         if kind == "not_phrase" and noun:
             break
         if kind == "and":
-            if not _more(sentence, i):
+            if not _more(sentence, i) and not _in_place_of(sentence, at - 1, i):
                 break
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
@@ -97,6 +97,19 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         noun = noun or bool(sentence.noun(i)) or kind == "alone"
         i += 1
     return i
+
+
+def _in_place_of(sentence: "Sentence", negator: int, joint: int) -> bool:
+    """Tell whether "coarse and purple instead of round and red" denies as many values as it states."""
+    if sentence.word(negator) not in ("instead of", "rather than", "as opposed to", "in place of", "not"):
+        return False
+    before, i = 0, negator - 1
+    while sentence.kind(i) in ("value", "alone", "and", "other"):
+        before += sentence.kind(i) in ("value", "alone")
+        i -= 1
+    return (
+        before > 1 and sentence.kind(joint + 1) in ("value", "alone") and sentence.kind(joint + 2) in ("end", "break")
+    )
 
 
 def _predicate_end(sentence: "Sentence", at: int) -> int:

@@ -34,6 +34,14 @@ _VERB_ALONE = re.compile(
     r"(?P<no>\s*n['\u2019]t|\s+not|\s+never)?(?:\s+(?:indeed|so|at all|be))?\s*(?=[,.;!\u2014\u2013]|$)",
     re.IGNORECASE,
 )
+_HEDGED = re.compile(
+    r"\s*(?:possibly|maybe|perhaps|probably|presumably|conceivably|potentially|(?:most |very |quite |un)?likely"
+    r"|i (?:think|guess|suppose|believe|assume|would guess)|(?:it|they|that|this) (?:may|might|could)(?: well| very well)?(?: be)?"
+    r"|it is (?:possible|likely|probable)|could be|might be|may be|(?:it is )?(?:hard|difficult) to (?:say|tell)"
+    r"|(?:i am |i'm |it is )?not (?:entirely |quite |completely )?(?:sure|certain)|(?:it is )?(?:uncertain|unclear))"
+    r"(?:[\s,]+(?:yes|no|not|so|yeah))?\s*(?=[,.;!\u2014\u2013-]|$|but\b)",
+    re.IGNORECASE,
+)
 _CHOICE = re.compile(
     r"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?"
     r"(?:(?P<first>former|first(?: one| option)?)|(?P<last>latter|second(?: one| option)?|last(?: one)?))"
@@ -74,6 +82,12 @@ def reply(answer: str, *, verb_alone: bool) -> Reply | None:
     return None if found is None else Reply(found["no"] is None, False, found.end())
 
 
+def hedged(answer: str) -> int:
+    """Return where the rest of an answer begins that neither says yes nor no: "Possibly yes, ..."; 0 where it does."""
+    found = _HEDGED.match(answer)
+    return 0 if found is None else found.end()
+
+
 def closed(question: str) -> bool:
     """Tell whether a question asks for yes or no."""
     return _ASKS.search(question) is not None
@@ -111,7 +125,7 @@ def chosen(answer: str, offered: Sequence[Claim]) -> str | None:
     words = next((claim.words for claim in offered if " or " in claim.words), None)
     if match is None or words is None:
         return None
-    return words.split(" or ")[0 if match["first"] else -1]
+    return re.split(", | or ", words)[0 if match["first"] else -1]
 
 
 def answers_only(claims: Sequence[Claim], asked: Sequence[Claim]) -> list[Claim]:

@@ -30,8 +30,13 @@ def forces(sentence: "Sentence") -> list[str]:
             ):  # "while monocytes have ..., this one"
                 end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
             force[at:end] = [HABIT] * (end - at)
+    if any(_defines(sentence, at) for at in range(len(force))):
+        force = [HABIT] * len(force)
     for at, kind in enumerate(sentence.kinds):
-        if kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
+        if kind == "untold":  # "a colour of the granules cannot be given" says nothing of granules
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            force[start:end] = [IGNORED] * (end - start)
+        elif kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
             subject = kind == "another" and at <= 1
             end = _until(sentence, at, ("break",) if subject else ("break", "and", "relative", "have"))
             if any(sentence.noun(i) in ("cell", "bystander") for i in range(at, end)):
@@ -51,6 +56,15 @@ def forces(sentence: "Sentence") -> list[str]:
                     end - at
                 )  # "compared with a monocyte", "in contrast to the nucleus of one" deny nothing
     return force
+
+
+def _defines(sentence: "Sentence", at: int) -> bool:
+    """Tell "dense chromatin means ..." and "what does dense mean" from "this means that it is round"."""
+    if sentence.kinds[at] != "defines":
+        return False
+    asked = sentence.word(0) == "what" and "this" not in (sentence.word(i) for i in range(at))
+    bare = sentence.kinds[0] in ("value", "alone", "anchor", "label") and "be" not in sentence.kinds[:at]
+    return asked or (bare and sentence.kind(at - 1) in ("value", "alone", "anchor", "label", "property"))
 
 
 def _segments(sentence: "Sentence") -> list[tuple[int, int]]:

@@ -187,7 +187,7 @@ class Sentence:
         before = verb - 1
         while self.kind(before) in _QUALIFIERS:
             before -= 1
-        if self.word(verb - 1) == "they":
+        if self.word(verb - 1) == "they" or (self.kind(verb - 1) == "property" and self.word(verb - 2) == "their"):
             plural = [i for i in range(before) if self.noun(i) and self.terms[i].plural]
             if plural:
                 return plural[-1:]
@@ -269,6 +269,10 @@ class Sentence:
                 return not negated  # "granules are lacking"
             elif kind == "present" and negated:
                 return True
+            elif self.word(i) == "," and self.word(i + 1) in ("its", "their") and self.word(i + 2) == "presence":
+                continue  # "as for vacuoles, their presence could not be established"
+            elif kind in ("with", "anchor") and "presence" in (self.word(j) for j in range(at, i)):
+                continue
             elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
                 return False
         return False

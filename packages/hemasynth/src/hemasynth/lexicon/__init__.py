@@ -187,7 +187,7 @@ def spelt_out(words: Iterable[str]) -> Iterator[str]:
 
 
 def _shared_entries(shared: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
-    for word in shared["foreign"]["words"]:
+    for word in spelt_out(shared["foreign"]["words"]):
         yield word, Entry("foreign")
     for kind, words in shared["grammar"].items():
         for word in spelt_out(words):
