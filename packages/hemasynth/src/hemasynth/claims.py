@@ -16,6 +16,9 @@ from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
 
 
+_PRONOUNS = frozenset({"its", "whose", "their", "it", "they"})
+
+
 @dataclass(frozen=True)
 class Claim:
     """One thing that a text says about the cell.
@@ -140,6 +143,8 @@ class Reader:
         readings = self.terms[at].entry.readings
         if self.sentence.word(at + 1) in ("way", "manner", "fashion") and self.kind(at - 3) == "alone":
             return  # "vacuolated in a prominent way"
+        if self.sentence.word(at) == "course" and self.kind(at - 1) == "value" and not self.noun(at + 1):
+            return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
         context = self.context
         if not nouns and self._reading(readings, context) is None:
@@ -148,13 +153,14 @@ class Reader:
             context = "cell"
         if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
             context = "cell"  # "Shape: round."
-        if nouns and nouns[0] > at:
+        if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
         if context and self._answers_first(at) and (statement := self._reading(readings, context)) is not None:
             yield from self._stated(at, statement)
             return
         if nouns and (head := self._list_head(at, nouns[0])) is not None:
             nouns = [head]
+        nouns = self._through_pronoun(at, readings, nouns)
         for noun in nouns:
             statement = self._reading(readings, self.noun(noun))
             if statement is not None:
@@ -172,8 +178,17 @@ class Reader:
             yield self._claim(at, FOREIGN, "foreign")
         elif len(readings) == 1 and not context:
             yield from self._stated(at, next(iter(readings.values())))
+        elif not context and (statement := self._reading(readings, "cell")) is not None:
+            yield from self._stated(at, statement)
         else:
             yield self._claim(at, FOREIGN, "undecided")
+
+    def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
+        """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""
+        if not nouns or nouns[0] > at or _PRONOUNS.isdisjoint(self.sentence.word(i) for i in range(nouns[0], at)):
+            return nouns
+        able = [i for i in range(at) if (said := self._reading(readings, self.noun(i))) and said.attribute]
+        return nouns if nouns[0] in able or not able else [able[-1], *nouns]
 
     def _answers_first(self, at: int) -> bool:
         """Tell whether an answer begins with its value: "Low, with much room around the nucleus"."""

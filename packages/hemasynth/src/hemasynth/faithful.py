@@ -151,6 +151,8 @@ class Checker:
     ) -> list[Judged]:
         found = []
         for claim in replies.answers_only(read(text, context, self.lexicon), asked):
+            if part == "question" and claim.force == "undecided":
+                continue  # "big or small?" waits for its answer
             if part == "question" and claim.force == "generic":
                 claim = replace(claim, force="fact")  # "which type is most likely?": the question hedges, not the claim
             if shift:

@@ -40,6 +40,8 @@ def denied(sentence: "Sentence") -> list[bool]:
             for i in range(noun + 1, _predicate_end(sentence, noun + 1)):
                 cover[i] = not cover[i]
             continue
+        elif kind == "not_predicate" and _cannot_be_more(sentence, at):
+            continue
         elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
             continue
@@ -66,6 +68,13 @@ def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
     return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")
 
 
+def _cannot_be_more(sentence: "Sentence", at: int) -> bool:
+    """Tell "the cytoplasm could not be clearer", which says that it is clear."""
+    able = sentence.word(at - 1) in ("could", "can") or sentence.word(at) == "cannot"
+    more = sentence.word(at + 2).endswith("er") or sentence.kind(at + 2) == "more"
+    return able and sentence.kind(at + 1) == "be" and more and "than" not in sentence.kinds
+
+
 def _ends(sentence: "Sentence", at: int) -> bool:
     """Tell whether "not" is the last word of a sentence of one clause."""
     one_clause = {"break", "and", "relative"}.isdisjoint(sentence.kinds)
@@ -82,6 +91,8 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         if kind == "and":
             if not _more(sentence, i) and not _in_place_of(sentence, at - 1, i):
                 break
+        elif kind == "with" and noun and sentence.kind(i - 1) == "and" and sentence.word(i) == "of":
+            pass  # "free of granules and of vacuoles"
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
                 break  # "no evidence of granules" goes on, "no granules in the cell" ends
@@ -135,7 +146,7 @@ def _more(sentence: "Sentence", at: int) -> bool:
     if word == "nor":
         return False  # it denies by itself
     i = at + 1
-    while sentence.kind(i) in ("and", "other"):
+    while sentence.kind(i) in ("and", "other") or sentence.word(i) == "of":
         i += 1
     if i >= len(sentence.terms):
         return False

@@ -17,7 +17,7 @@ _YES = (
 )
 _NO = (
     "no|nope|nah|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not"
-    "|negative|never|wrong|untrue|not so|not quite|on the contrary|not in this (?:cell|case|image|one)|not here"
+    "|not (?:a single )?(?:one|any)|negative|never|wrong|untrue|not so|not quite|on the contrary|not in this (?:cell|case|image|one)|not here"
     rf"|of course not|{_IT_IS} (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))"
     "|neither(?: is| are| of them| of the two)?"
 )

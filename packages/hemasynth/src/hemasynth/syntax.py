@@ -265,7 +265,10 @@ class Sentence:
                 return not negated
             if kind == "not_predicate":
                 negated = True
-            elif kind == "not_phrase" and self.kind(i + 1) in ("end", "and", "break"):
+            elif kind == "not_phrase" and (
+                self.kind(i + 1) in ("end", "and", "break")
+                or (self.word(i) == "lacking" and self.word(i + 1) in ("in", "from", "within"))
+            ):
                 return not negated  # "granules are lacking"
             elif kind == "present" and negated:
                 return True

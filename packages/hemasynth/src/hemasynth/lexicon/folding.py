@@ -132,6 +132,7 @@ class Folding:
 
     def inside(self, token: str) -> str:
         """Return the form of a token of a phrase: "takes up" is stored as "take up" where "take" is a word too."""
+        token = self.spelling.get(token, token)
         if token in self._alone:
             return token
         return next((stem for stem in self._stems(token) if stem in self.words), token)
