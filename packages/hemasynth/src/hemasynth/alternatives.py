@@ -30,6 +30,25 @@ def outdone(sentence: "Sentence", said: Sequence[Placed]) -> Iterator[Placed]:
             yield at, claim
 
 
+def offered(claims: Sequence["Claim"]) -> list["Claim"]:
+    """Join what a question offers to choose from: "small, medium, large?", "(a) round (b) indented?"."""
+    found: list["Claim"] = []
+    for claim in claims:
+        rival = next((i for i, other in enumerate(found) if _rivals(other, claim)), None)
+        if rival is None:
+            found.append(claim)
+        else:
+            other = found[rival]
+            words = other.words.replace(" or ", ", ") + f" or {claim.words}"
+            found[rival] = replace(other, values=other.values | claim.values, words=words)
+    return found
+
+
+def _rivals(one: "Claim", two: "Claim") -> bool:
+    stated = one.attribute == two.attribute != "" and one.polarity == two.polarity is True
+    return stated and one.kind == two.kind == "said" and not one.values & two.values
+
+
 def joined(sentence: "Sentence", said: Iterable[Placed]) -> Iterator[Placed]:
     """Join what "or" joins, given each claim with its place: "pink, red or purple granules" are one of the three."""
     group: list[Placed] = []

@@ -14,8 +14,12 @@ from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
 from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
+from hemasynth.unheard import unheard
 
 
+_BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
+_NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
+_SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 _PRONOUNS = frozenset({"its", "whose", "their", "it", "they"})
 
 
@@ -83,7 +87,7 @@ class Reader:
         for at, term in enumerate(self.terms):
             if at in skipped or self.sentence.force[at] == IGNORED or self.kind(at - 1) == "how":
                 continue  # "how dense is the chromatin" asks
-            if term.kind == "bystander" and self.sentence.is_said_to_be(at):
+            if term.kind == "bystander" and (self.sentence.is_said_to_be(at) or self._answers_alone(at)):
                 said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
             elif term.kind in ("foreign", "bystander") or (
                 term.kind == "another" and self.sentence.force[at] == "foreign"
@@ -97,6 +101,8 @@ class Reader:
                 said += ((at, claim) for claim in self._value(at, modified))
         if (none := self._none()) is not None:
             said.append(none)
+        if (new := unheard(self.sentence)) is not None:
+            said.append((new[0], self._claim(*new)))
         for at in range(len(self.terms)):
             claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
@@ -153,6 +159,7 @@ class Reader:
             context = "cell"
         if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
             context = "cell"  # "Shape: round."
+        nouns = self._through_pronoun(at, readings, nouns)
         if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
         if context and self._answers_first(at) and (statement := self._reading(readings, context)) is not None:
@@ -160,7 +167,6 @@ class Reader:
             return
         if nouns and (head := self._list_head(at, nouns[0])) is not None:
             nouns = [head]
-        nouns = self._through_pronoun(at, readings, nouns)
         for noun in nouns:
             statement = self._reading(readings, self.noun(noun))
             if statement is not None:
@@ -185,10 +191,19 @@ class Reader:
 
     def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
         """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""
+        if nouns and nouns[0] > at + 1 and not self._reading(readings, self.noun(nouns[0])):
+            after = [i for i in range(nouns[0], len(self.terms)) if self._reading(readings, self.noun(i))]
+            parted = any(self.kind(i) in ("and", "not_phrase", "break") for i in range(at, nouns[0]))
+            return after[:1] if parted and after else nouns  # "frosted and free of vacuoles: that is the cytoplasm"
         if not nouns or nouns[0] > at or _PRONOUNS.isdisjoint(self.sentence.word(i) for i in range(nouns[0], at)):
             return nouns
         able = [i for i in range(at) if (said := self._reading(readings, self.noun(i))) and said.attribute]
         return nouns if nouns[0] in able or not able else [able[-1], *nouns]
+
+    def _answers_alone(self, at: int) -> bool:
+        """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
+        others = (kind for i, kind in enumerate(self.sentence.kinds) if i != at)
+        return self.context == "cell" and all(kind in ("value", "determiner", "other") for kind in others)
 
     def _answers_first(self, at: int) -> bool:
         """Tell whether an answer begins with its value: "Low, with much room around the nucleus"."""
@@ -235,17 +250,38 @@ class Reader:
     def _none(self) -> tuple[int, Claim] | None:
         """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
         statement = self.lexicon.exists.get(self.context)
-        if statement is not None and all(
-            kind in ("absent", "present", "be", "other", "not_predicate") for kind in self.sentence.kinds
+        if self._some(statement):
+            return len(self.terms) - 1, self._claim(len(self.terms) - 1, statement, kind="none")
+        if (
+            statement is not None
+            and _NONE.isdisjoint(map(self.sentence.word, range(len(self.terms))))
+            and all(kind in _BARE for kind in self.sentence.kinds)
         ):
             return self._presence(statement)
-        at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
-        if self.terms and self.sentence.word(len(self.terms) - 1) == "any" and "not_predicate" in self.sentence.kinds:
-            at = len(self.terms) - 1
-        if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
+        at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in _NONE), None)
+        last = len(self.terms) - 1
+        denied = not {"not_predicate", "not_phrase"}.isdisjoint(self.sentence.kinds)
+        if self.terms and self.sentence.word(last) in ("any", "it", "them", "those", "such") and denied:
+            at = last  # "I see none of them", "the cell is devoid of it"
+        nouns = {self.noun(i) for i in range(len(self.terms))} - {""}
+        if statement is None or at is None or not nouns <= {"cell", "cytoplasm", "nucleus"}:
             return None
         values = self.lexicon.complement(statement.attribute, statement.values)
         return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
+
+    def _some(self, statement: Statement | None) -> bool:
+        """Tell whether an answer says that there are some: "There are a few.", "The cell has them."."""
+        last, words = len(self.terms) - 1, {self.sentence.word(i) for i in range(len(self.terms))}
+        nouns = {self.noun(i) for i in range(len(self.terms))} - {""}
+        said = not {"be", "have", "present"}.isdisjoint(self.sentence.kinds[:last])
+        denied = not {"not_predicate", "not_phrase", "absent"}.isdisjoint(self.sentence.kinds) or "none" in words
+        return (
+            statement is not None
+            and self.sentence.word(last) in _SOME
+            and said
+            and not denied
+            and nouns <= {"cell", "cytoplasm"}
+        )
 
     def _presence(self, statement: Statement) -> tuple[int, Claim] | None:
         """Read an answer of one word to "Vacuoles?": "Absent.", "Not seen.", "Present."."""

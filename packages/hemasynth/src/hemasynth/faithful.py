@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hemasynth import replies
+from hemasynth.alternatives import offered
 from hemasynth.claims import Claim, read
 from hemasynth.lexicon import Lexicon, Statement, Values, load
 
@@ -15,6 +16,7 @@ GATES = (
     "asked", "off_topic", "uses",
 )  # fmt: skip
 
+_SHORT_ANSWER = 4  # words of an answer that may leave out what it speaks of
 MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
 
 
@@ -99,15 +101,15 @@ class Checker:
         lead, main = replies.split(question)
         said_before = self._judged(record, question[:lead], "question")
         premise = self._judged(record, replies.positive(main), "question", shift=lead)
-        closed = replies.closed(main)
+        closed = replies.closed(main) or replies.closed(question[lead:])
         reply = replies.reply(answer, verb_alone=closed)
         topic = replies.focus(question, self.lexicon)
-        context = self._anchor(asked) or (topic[0] if topic else "cell")
         asked_for = [one.claim for one in premise]
         doubt = replies.hedged(answer) if closed and reply is None else 0
         start = reply.end if reply else doubt
         rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
-        states = self._judged(record, rest, "answer", context, asked_for if reply else ())
+        contexts = [self._anchor(asked)] if asked else [*dict.fromkeys(topic), "cell"]
+        states = self._answered(record, rest, contexts, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
             states = [replace(one, verdict="generic") if one.verdict != "undecided" else one for one in states]
         wrong = False
@@ -140,6 +142,14 @@ class Checker:
 
     # -- claims against the record -----------------------------------------------------------------
 
+    def _answered(self, record: Record, answer: str, contexts: Sequence[str], asked: Sequence[Claim]) -> list[Judged]:
+        """Read an answer as said of the first thing asked about that its words can be said of."""
+        first = self._judged(record, answer, "answer", contexts[0], asked)
+        if len(answer.split()) > _SHORT_ANSWER or any(one.claim.attribute for one in first):
+            return first
+        others = (self._judged(record, answer, "answer", each, asked) for each in contexts[1:])
+        return next((states for states in others if any(one.claim.attribute for one in states)), first)
+
     def _judged(
         self,
         record: Record,
@@ -150,7 +160,8 @@ class Checker:
         shift: int = 0,
     ) -> list[Judged]:
         found = []
-        for claim in replies.answers_only(read(text, context, self.lexicon), asked):
+        claims = read(text, context, self.lexicon)
+        for claim in offered(claims) if part == "question" else replies.answers_only(claims, asked):
             if part == "question" and claim.force == "undecided":
                 continue  # "big or small?" waits for its answer
             if part == "question" and claim.force == "generic":

@@ -105,7 +105,7 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
             pass  # "no chromatin clumping", "no nuclear clefts or folds"
         elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
             break
-        noun = noun or bool(sentence.noun(i)) or kind == "alone"
+        noun = noun or bool(sentence.noun(i)) or kind == "alone" or (kind == "one" and i > at)
         i += 1
     return i
 
@@ -129,6 +129,8 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
         kind = sentence.kinds[i]
         if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
             break
+        if content and sentence.word(i) == ":":
+            break  # "neither large nor medium: the cell is small"
         if content and kind in ("not_predicate", "not_phrase"):
             break  # without content between them, two negators undo each other
         if kind == "with" and not content and sentence.kind(i - 1) == "present":

@@ -12,11 +12,11 @@ from hemasynth.tokens import sentences
 _IT_IS = r"(?:that|this|it)(?: is|['\u2019]s)"
 _YES = (
     rf"yes|yeah|yep|yup|indeed|correct|certainly|{_IT_IS} (?:right|correct|true|so|accurate|the case)|right|true"
-    "|absolutely|affirmative|(?:most|very) (?:certainly|definitely|much so)|quite so|agreed|of course|exactly|precisely"
+    "|(?:i )?agree|i do|[ty](?=\W*$)|quite|very|extremely|highly|decidedly|markedly|absolutely|affirmative|(?:most|very) (?:certainly|definitely|much so)|quite so|agreed|of course|exactly|precisely"
     "|definitely|sure|surely|both(?: are| of them)?"
 )
 _NO = (
-    "no|nope|nah|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not"
+    "no|nope|nah|none|[fn](?=\W*$)|far from (?:it|that)|anything but|not in the (?:least|slightest)|in no way|hardly|scarcely|not (?:remotely|exactly|true)|nothing of the (?:sort|kind)|(?:i )?disagree|i do not agree|i don['\u2019]t agree|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not"
     "|not (?:a single )?(?:one|any)|negative|never|wrong|untrue|not so|not quite|on the contrary|not in this (?:cell|case|image|one)|not here"
     rf"|of course not|{_IT_IS} (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))"
     "|neither(?: is| are| of them| of the two)?"
@@ -30,8 +30,8 @@ _WORD = re.compile(
 _VERB_ALONE = re.compile(
     r"\s*(?:it|they|this|that|there|i|we|one|(?:the|this|these|its)(?:\s+[a-z]+){1,2}?)"
     r"(?:\s+(?:certainly|indeed|clearly|definitely|really|in fact|most certainly))?"
-    r"\s+(?:is|are|was|were|does|do|did|has|have|can|could|would|will)"
-    r"(?P<no>\s*n['\u2019]t|\s+not|\s+never)?(?:\s+(?:indeed|so|at all|be))?\s*(?=[,.;!\u2014\u2013]|$)",
+    r"\s+(?:is|are|was|were|does|do|did|has|have|ca(?=n['\u2019]t)|can|could|would|will)"
+    r"(?P<no>\s*n['\u2019]t|\s*not|\s+never)?(?:\s+(?:indeed|so|at all|be))?\s*(?=[,.;!\u2014\u2013]|$)",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
@@ -48,8 +48,20 @@ _CHOICE = re.compile(
     r"\s*(?=[,.;!]|$)",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"\s*(?:(?:option|answer|choice)\s+)?\(?([a-f])\)?\s*[.!]?\s*$", re.IGNORECASE)  # "(c)"
 _ASKS = re.compile(
     r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
+    re.IGNORECASE,
+)
+# a statement with a question behind or before it: "The cell is big. Agree?", "True or false: the cell is big."
+_TAG = re.compile(
+    r"(?:^|[.,;!:]\s+|\s[\u2014\u2013-]\s*)(?:(?:do|would) you )?(?:agree(?: or disagree)?|right(?: or wrong)?|correct(?: or (?:not|incorrect))?"
+    r"|true(?: or (?:false|not))?|yes or no|t ?/ ?f|is (?:that|this|it) (?:so|right|correct|true|the case|accurate)(?: or not)?"
+    r"|(?:is|are|does|do|has|have)n['\u2019]t (?:it|they)|(?:is|are|does|do|has|have) (?:it|they)(?: not)?)\s*\?\s*$",
+    re.IGNORECASE,
+)
+_TRUE_OR_FALSE = re.compile(
+    r"\s*(?:true or false|yes or no|t ?/ ?f|right or wrong|agree or disagree|correct or (?:not|incorrect))\b",
     re.IGNORECASE,
 )
 _NEGATIVE_ASK = re.compile(
@@ -90,7 +102,7 @@ def hedged(answer: str) -> int:
 
 def closed(question: str) -> bool:
     """Tell whether a question asks for yes or no."""
-    return _ASKS.search(question) is not None
+    return any(form.search(question) for form in (_ASKS, _TAG)) or _TRUE_OR_FALSE.match(question) is not None
 
 
 def positive(question: str) -> str:
@@ -100,6 +112,10 @@ def positive(question: str) -> str:
 
 def split(question: str) -> tuple[int, str]:
     """Split a question into the length of what is said before, and its last sentence."""
+    if (tag := _TAG.search(question)) is not None and tag.start() > 0:
+        question = question[: tag.start()]
+        before = _LAST_SENTENCE.match(question)
+        return (before.end() if before else 0), question[before.end() if before else 0 :]
     match = _LAST_SENTENCE.match(question.rstrip())
     lead = match.end() if match else 0
     return lead, question[lead:]
@@ -121,11 +137,15 @@ def focus(text: str, lexicon: Lexicon) -> list[str]:
 
 def chosen(answer: str, offered: Sequence[Claim]) -> str | None:
     """Return the words that "the former" or "the latter" stands for: the first or last of "clear or frosted"."""
-    match = _CHOICE.match(answer)
+    match, letter = _CHOICE.match(answer), _LETTER.match(answer)
     words = next((claim.words for claim in offered if " or " in claim.words), None)
-    if match is None or words is None:
+    if words is None or (match is None and letter is None):
         return None
-    return re.split(", | or ", words)[0 if match["first"] else -1]
+    choices = re.split(", | or ", words)
+    if letter is not None:
+        at = "abcdef".index(letter[1].lower())
+        return choices[at] if at < len(choices) else None
+    return choices[0 if match and match["first"] else -1]
 
 
 def answers_only(claims: Sequence[Claim], asked: Sequence[Claim]) -> list[Claim]:

@@ -33,7 +33,11 @@ def forces(sentence: "Sentence") -> list[str]:
     if any(_defines(sentence, at) for at in range(len(force))):
         force = [HABIT] * len(force)
     for at, kind in enumerate(sentence.kinds):
-        if kind == "untold":  # "a colour of the granules cannot be given" says nothing of granules
+        if kind == "seeming":  # "at first glance a monocyte, but ..."
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            if sentence.kind(end) == "break":
+                force[start:end] = [IGNORED] * (end - start)
+        elif kind == "untold":  # "a colour of the granules cannot be given" says nothing of granules
             start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
             force[start:end] = [IGNORED] * (end - start)
         elif kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
@@ -79,6 +83,7 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
             and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
         )
         or (kind == "and" and _trails_off(sentence, i + 1))
+        or (sentence.kinds[0] == "contrast" and sentence.word(i) == "," and "," not in map(sentence.word, range(i)))
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
@@ -123,6 +128,11 @@ def _is_cell(sentence: "Sentence", at: int) -> bool:
 def _states(sentence: "Sentence", at: int) -> bool:
     """Tell "neutrophils have lobes" from "neutrophils, ..." and "neutrophils are seen"."""
     after = [sentence.kind(i) for i in range(at + 1, at + 4)]
+    if sentence.word(at + 1) == ",":  # "granulocytes, as the name says, contain ..."
+        comma = next((i for i in range(at + 2, len(sentence.kinds)) if sentence.word(i) == ","), None)
+        return (
+            comma is not None and sentence.kind(comma + 1) in ("have", "be") and "have" not in sentence.kinds[at:comma]
+        )
     return after[0] not in ("and", "break", "end", "contrast") and "present" not in after
 
 

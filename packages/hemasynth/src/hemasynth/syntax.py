@@ -272,6 +272,8 @@ class Sentence:
                 return not negated  # "granules are lacking"
             elif kind == "present" and negated:
                 return True
+            elif kind in ("and", "break") and "absent" in self.kinds[i:] and self.word(i + 1) in ("there", "none"):
+                continue  # "one looks for granules, there are none"
             elif self.word(i) == "," and self.word(i + 1) in ("its", "their") and self.word(i + 2) == "presence":
                 continue  # "as for vacuoles, their presence could not be established"
             elif kind in ("with", "anchor") and "presence" in (self.word(j) for j in range(at, i)):

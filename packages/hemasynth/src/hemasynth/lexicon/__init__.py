@@ -93,6 +93,7 @@ class Lexicon:
         exists: per noun that states something by being there ("granule"), what it states.
         labels: the cell types.
         unrecorded: nouns of which no attribute speaks.
+        properties: per noun, the attribute that its "shape", "colour", ... is.
         fallbacks: per noun, the nouns that a value may be meant of instead.
     """
 
@@ -118,6 +119,7 @@ class Lexicon:
         )
         self.labels: tuple[str, ...] = tuple(table["labels"])
         self.fallbacks: dict[str, list[str]] = table["fallbacks"]
+        self.properties: dict[str, dict[str, str]] = table["properties"]
         self.acronyms: frozenset[str] = frozenset(shared["acronyms"]["words"])
         self.habitual: frozenset[str] = frozenset(shared["grammar"].pop("habitual_subject"))
         self._implied: list[tuple[Statement, tuple[Statement, ...]]] = [

@@ -174,7 +174,7 @@ class Folding:
         for other in self._by_start[word[0]]:
             shortest = min(len(word), len(other))
             lacks = len(word) == _MIDDLE - 1 and len(other) == _MIDDLE  # "corse"
-            if shortest < _MIDDLE and not lacks and (shortest < _SHORT + 1 or sorted(word) != sorted(other)):
+            if shortest < _MIDDLE and not lacks and sorted(word) != sorted(other):
                 continue
             if len(word) == len(other) < _LONG - 1 and sorted(word) != sorted(other):
                 continue  # one letter for another makes too many good words: denied, dented
