@@ -52,7 +52,8 @@ def read(text: str, context: str = "", lexicon: Lexicon | None = None) -> tuple[
 
     Args:
         text: one or more sentences.
-        context: the noun that a value without any belongs to ("granule" for the answer "Pink."); may be empty.
+        context: the noun that a value without any belongs to ("granule" for the answer "Pink."), or several with "|"
+            between, the likeliest first; may be empty.
         lexicon: whose words to read; WBCAtt's by default.
     """
     lexicon = lexicon or load()
@@ -62,20 +63,23 @@ def read(text: str, context: str = "", lexicon: Lexicon | None = None) -> tuple[
 @lru_cache(maxsize=65536)
 def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     claims: list[Claim] = []
+    contexts = tuple(filter(None, context.split("|")))
     found = list(sentences(text, lexicon))
     for number, (terms, end) in enumerate(found):
         sentence = Sentence(terms, lexicon)
         if end != "?" or number == len(found) - 1:  # "Vacuoles? None." asks itself
-            claims += Reader(sentence, context).claims()
-        context = sentence.subject() or context
+            claims += Reader(sentence, contexts).claims()
+        if subject := sentence.subject():
+            contexts = (subject, *contexts)
     return tuple(claims)
 
 
 class Reader:
     """Takes the claims out of one sentence; positions are indices into its terms."""
 
-    def __init__(self, sentence: Sentence, context: str) -> None:
-        self.sentence, self.context, self.lexicon = sentence, context, sentence.lexicon
+    def __init__(self, sentence: Sentence, contexts: tuple[str, ...]) -> None:
+        self.sentence, self.contexts, self.lexicon = sentence, contexts, sentence.lexicon
+        self.context = contexts[0] if contexts else ""
         self.terms, self.kind, self.noun = sentence.terms, sentence.kind, sentence.noun
         self.described: set[tuple[int, str]] = set()  # (noun, attribute) of the values that found their noun
         self.turned: set[int] = set()  # values that a comparison denies: "more dense than loose"
@@ -107,6 +111,7 @@ class Reader:
             claim = None if at in skipped else self._existence(at, modified)
             if claim is not None:
                 said.append((at, claim))
+        said += self._elided(said)
         ordered = outdone(self.sentence, sorted(said, key=lambda pair: pair[0]))
         yield from self._with_implied(claim for _, claim in joined(self.sentence, ordered))
 
@@ -152,7 +157,9 @@ class Reader:
         if self.sentence.word(at) == "course" and self.kind(at - 1) == "value" and not self.noun(at + 1):
             return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
-        context = self.context
+        context = next((each for each in self.contexts if self._reading(readings, each)), self.context)
+        if nouns and nouns[0] > at and self._leads(at, nouns[0]):
+            nouns, context = [], "cell"
         if not nouns and self._reading(readings, context) is None:
             nouns = self.sentence.later(at)
         if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
@@ -199,6 +206,47 @@ class Reader:
             return nouns
         able = [i for i in range(at) if (said := self._reading(readings, self.noun(i))) and said.attribute]
         return nouns if nouns[0] in able or not able else [able[-1], *nouns]
+
+    def _leads(self, at: int, noun: int) -> bool:
+        """Tell whether a value before a list is the cell's: "big, irregular, indented nucleus", "though big, it ..."."""
+        readings = self.terms[at].entry.readings
+        opening = range(at)
+        first = all(
+            self.kind(i) in ("value", "alone", "other", "break") or self.sentence.word(i) == "," for i in opening
+        )
+        if "cell" not in readings or self.sentence.word(at + 1) != "," or not first:
+            return False
+        if self.sentence.word(at + 2) in ("it", "this"):
+            return True
+        if not all(self.kind(i) in ("value", "alone") or self.sentence.word(i) == "," for i in range(at, noun)):
+            return False
+        own = self._reading(readings, self.noun(noun))
+        others = [
+            self._reading(self.terms[i].entry.readings, self.noun(noun))
+            for i in range(at + 1, noun)
+            if self.kind(i) == "value"
+        ]
+        others += [self.terms[i].entry.readings[""] for i in range(at + 1, noun) if self.kind(i) == "alone"]
+        return own is not None and any(
+            other and other.attribute == own.attribute and not other.values & own.values for other in others
+        )
+
+    def _elided(self, said: list[tuple[int, Claim]]) -> list[tuple[int, Claim]]:
+        """Read "monocytes are normally vacuolated, but this cell is not": what is general is denied of this cell."""
+        last = len(self.terms) - 1
+        here = next((i for i in range(last, 0, -1) if self.kind(i) == "break"), None)
+        if here is None or self.kind(last) != "not_predicate" or self.kind(last - 1) not in ("be", "have", "other"):
+            return []
+        if not all(
+            self.kind(i) in ("determiner", "anchor", "one", "other", "be", "have") for i in range(here + 1, last)
+        ):
+            return []
+        general = [
+            (at, claim) for at, claim in said if claim.force == "habit" and at < here and claim.attribute != "label"
+        ]
+        return [
+            (last, replace(claim, force="fact", polarity=not claim.polarity)) for _, claim in general if claim.attribute
+        ]
 
     def _answers_alone(self, at: int) -> bool:
         """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
@@ -249,7 +297,8 @@ class Reader:
 
     def _none(self) -> tuple[int, Claim] | None:
         """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
-        statement = self.lexicon.exists.get(self.context)
+        things = (self.lexicon.exists[each] for each in self.contexts if each in self.lexicon.exists)
+        statement = next(things, None)
         if self._some(statement):
             return len(self.terms) - 1, self._claim(len(self.terms) - 1, statement, kind="none")
         if (

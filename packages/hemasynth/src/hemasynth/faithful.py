@@ -16,7 +16,7 @@ GATES = (
     "asked", "off_topic", "uses",
 )  # fmt: skip
 
-_SHORT_ANSWER = 4  # words of an answer that may leave out what it speaks of
+_FLIPPED = {"supported": "contradicted", "contradicted": "supported"}
 MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
 
 
@@ -108,10 +108,20 @@ class Checker:
         doubt = replies.hedged(answer) if closed and reply is None else 0
         start = reply.end if reply else doubt
         rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
-        contexts = [self._anchor(asked)] if asked else [*dict.fromkeys(topic), "cell"]
-        states = self._answered(record, rest, contexts, asked_for if reply else ())
+        context = self._anchor(asked) or "|".join(dict.fromkeys([*topic, "cell"]))
+        states = self._judged(record, rest, "answer", context, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
             states = [replace(one, verdict="generic") if one.verdict != "undecided" else one for one in states]
+        if (
+            closed
+            and reply is None
+            and not doubt
+            and not any(one.claim.attribute or one.verdict == "unsupported" for one in states)
+        ):
+            reply = replies.sense(answer)
+            states = [] if reply else states
+        if replies.turns(question, answer):
+            states = [_denied(one, _FLIPPED.get(one.verdict, one.verdict)) for one in states]
         wrong = False
         if reply is not None:
             replied = _replied(premise, reply)
@@ -141,14 +151,6 @@ class Checker:
         return Report(tuple(judged), tuple(gate for gate in GATES if gate in found))
 
     # -- claims against the record -----------------------------------------------------------------
-
-    def _answered(self, record: Record, answer: str, contexts: Sequence[str], asked: Sequence[Claim]) -> list[Judged]:
-        """Read an answer as said of the first thing asked about that its words can be said of."""
-        first = self._judged(record, answer, "answer", contexts[0], asked)
-        if len(answer.split()) > _SHORT_ANSWER or any(one.claim.attribute for one in first):
-            return first
-        others = (self._judged(record, answer, "answer", each, asked) for each in contexts[1:])
-        return next((states for states in others if any(one.claim.attribute for one in states)), first)
 
     def _judged(
         self,
@@ -225,8 +227,7 @@ def _replied(premise: Sequence[Judged], reply: replies.Reply) -> list[Judged]:
     false = [one for one in premise if one.verdict == "contradicted"]
     if false and not reply.each:
         return [_denied(one, "supported") for one in false if one.claim.kind != "implied"] or list(false[:1])
-    flipped = {"supported": "contradicted", "contradicted": "supported"}
-    return [_denied(one, flipped.get(one.verdict, one.verdict)) for one in premise]
+    return [_denied(one, _FLIPPED.get(one.verdict, one.verdict)) for one in premise]
 
 
 def _denied(judged: Judged, verdict: str) -> Judged:

@@ -49,6 +49,13 @@ _CHOICE = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"\s*(?:(?:option|answer|choice)\s+)?\(?([a-f])\)?\s*[.!]?\s*$", re.IGNORECASE)  # "(c)"
+_SHORT_REPLY = 8  # words of an answer that says yes or no in words of its own
+_LACKS = re.compile(
+    r"\bwh(?:at|ich)\b.*\b(?:missing|absent|lack|lacks|lacking|not (?:there|present|seen|found|visible|contained?))\b",
+    re.IGNORECASE,
+)
+_LACKING = re.compile(r"\b(?:absent|missing|lack\w*|without|no|not|none|nothing|free)\b|n['\u2019]t\b", re.IGNORECASE)
+_ANY = re.compile(r"\s*(?:so |and |then )?(?:any|some)\b", re.IGNORECASE)  # "Any granules?"
 _ASKS = re.compile(
     r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
     re.IGNORECASE,
@@ -100,9 +107,37 @@ def hedged(answer: str) -> int:
     return 0 if found is None else found.end()
 
 
+_DENIES = re.compile(
+    r"\b(?:no|not|never|none|neither|nor|cannot|without|wrong|false|incorrect|untrue|deny|disagree|refute|hardly|unfortunately|nope)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+_AFFIRMS = re.compile(
+    r"\b(?:yes|yeah|yep|confirm|confirmed|both|all|agree|indeed|sure|correct|right|true|does|do|is|are|has|have|can|exactly|affirmative|undoubtedly|definitely|certainly|absolutely|so|ok|okay|bet)\b",
+    re.IGNORECASE,
+)
+
+
+def sense(answer: str) -> Reply | None:
+    """Return the yes or no of a short answer that no form knows: "I can confirm that.", "It's not.", "It has both."."""
+    words = answer.lower()
+    if len(words.split()) > _SHORT_REPLY:
+        return None
+    if _DENIES.search(answer):
+        return Reply(False, "both" in words or "either" in words or "all" in words.split(), len(answer))
+    return Reply(True, False, len(answer)) if _AFFIRMS.search(answer) else None
+
+
+def turns(question: str, answer: str) -> bool:
+    """Tell whether an answer names what is not there: "What is missing from the cell?" - "Granules."."""
+    asked = _LACKS.search(question) is not None and not closed(question)
+    return asked and _LACKING.search(answer) is None
+
+
 def closed(question: str) -> bool:
     """Tell whether a question asks for yes or no."""
-    return any(form.search(question) for form in (_ASKS, _TAG)) or _TRUE_OR_FALSE.match(question) is not None
+    return any(form.search(question) for form in (_ASKS, _TAG)) or any(
+        form.match(question) for form in (_TRUE_OR_FALSE, _ANY)
+    )
 
 
 def positive(question: str) -> str:

@@ -109,7 +109,8 @@ class Sentence:
     def is_said_to_be(self, at: int) -> bool:
         """Tell whether the noun at a position is what something is said to be: "the cell is a platelet"."""
         verb = self._verb_before(at)
-        return verb is not None and self.kind(verb) == "be" and not self.terms[at].plural
+        named = verb is not None and self.kind(verb) == "be" and self.word(verb - 1) != "there"
+        return named and not self.terms[at].plural
 
     def _head(self, noun: int) -> int:
         """Return the last noun of a run: "cytoplasmic granules" are granules."""

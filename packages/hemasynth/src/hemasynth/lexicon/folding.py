@@ -124,7 +124,7 @@ class Folding:
         self._known: dict[str, str] = {}
         self._by_start: dict[str, list[str]] = defaultdict(list)
         self._squeezed = {
-            _squeeze(word): word for word in sorted(words - certain) if len(word) >= _SHORT and word.isalpha()
+            _squeeze(word): word for word in sorted(words - certain) if len(word) >= _SHORT - 1 and word.isalpha()
         }
         for word in sorted((words | spelling.keys()) - certain):
             if len(word) >= _SHORT and word.isalpha():
