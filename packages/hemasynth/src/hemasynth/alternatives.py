@@ -32,7 +32,7 @@ def outdone(sentence: "Sentence", said: Sequence[Placed]) -> Iterator[Placed]:
 
 def offered(claims: Sequence["Claim"]) -> list["Claim"]:
     """Join what a question offers to choose from: "small, medium, large?", "(a) round (b) indented?"."""
-    found: list["Claim"] = []
+    found: list[Claim] = []
     for claim in claims:
         rival = next((i for i, other in enumerate(found) if _rivals(other, claim)), None)
         if rival is None:

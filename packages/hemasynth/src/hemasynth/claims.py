@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from hemasynth import things
 from hemasynth.alternatives import joined, outdone
+from hemasynth.comparisons import compared, denied_here
 from hemasynth.lexicon import FOREIGN, NOTHING, Lexicon, Statement, Values, load
 from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
@@ -16,10 +18,6 @@ from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
 from hemasynth.unheard import unheard
 
-
-_BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
-_NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
-_SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 _PRONOUNS = frozenset({"its", "whose", "their", "it", "they"})
 
 
@@ -87,31 +85,31 @@ class Reader:
     def claims(self) -> Iterator[Claim]:
         """Yield every claim, each followed by what it implies."""
         modified: set[int] = set()  # nouns that a value stands before: "no pink granules" does not deny granules
-        skipped, said = self._comparisons()
+        skipped, said = compared(self)
         for at, term in enumerate(self.terms):
             if at in skipped or self.sentence.force[at] == IGNORED or self.kind(at - 1) == "how":
                 continue  # "how dense is the chromatin" asks
             if term.kind == "bystander" and (self.sentence.is_said_to_be(at) or self._answers_alone(at)):
-                said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
-            elif term.kind in ("foreign", "bystander") or (
+                said.append((at, self.claim(at, Statement("label", Values([term.text.lower()])))))
+            elif term.kind in ("foreign", "bystander", "among") or (
                 term.kind == "another" and self.sentence.force[at] == "foreign"
             ):
-                said.append((at, self._claim(at, FOREIGN, "foreign")))
+                said.append((at, self.claim(at, FOREIGN, "foreign")))
             elif term.kind in ("alone", "label"):
-                stated = self._claim(at, term.entry.readings[""])
+                stated = self.claim(at, term.entry.readings[""])
                 absent = term.kind == "alone" and self.sentence.absent_after(at + bool(self.noun(at + 1)))
                 said.append((at, replace(stated, polarity=not stated.polarity) if absent else stated))
             elif term.kind == "value":
                 said += ((at, claim) for claim in self._value(at, modified))
-        if (none := self._none()) is not None:
+        if (none := things.answered(self)) is not None:
             said.append(none)
         if (new := unheard(self.sentence)) is not None:
-            said.append((new[0], self._claim(*new)))
+            said.append((new[0], self.claim(*new)))
         for at in range(len(self.terms)):
-            claim = None if at in skipped else self._existence(at, modified)
+            claim = None if at in skipped else things.existence(self, at, modified)
             if claim is not None:
                 said.append((at, claim))
-        said += self._elided(said)
+        said += denied_here(self, said)
         ordered = outdone(self.sentence, sorted(said, key=lambda pair: pair[0]))
         yield from self._with_implied(claim for _, claim in joined(self.sentence, ordered))
 
@@ -124,7 +122,8 @@ class Reader:
                     yield each
                 told.add(key)
 
-    def _claim(self, at: int, statement: Statement, force: str = "", kind: str = "said") -> Claim:
+    def claim(self, at: int, statement: Statement, force: str = "", kind: str = "said") -> Claim:
+        """Return what the term at a position claims when it makes a statement."""
         term = self.terms[at]
         denied = self.sentence.denied[at] != (at in self.turned)
         span = (term.start, term.end)
@@ -180,7 +179,7 @@ class Reader:
                 yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
                 if partner in readings and partner != self.noun(noun) and readings[partner] != NOTHING:
-                    yield self._claim(at, readings[partner])
+                    yield self.claim(at, readings[partner])
                 return
         owned = not nouns or (self.kind(at + 1) == "property" and self.kind(at - 1) == "determiner")
         if owned and (statement := self._reading(readings, context)) is not None:
@@ -188,13 +187,13 @@ class Reader:
         elif IGNORED_READING in readings:
             return
         elif nouns:  # "a pink nucleus": the record holds no such thing
-            yield self._claim(at, FOREIGN, "foreign")
+            yield self.claim(at, FOREIGN, "foreign")
         elif len(readings) == 1 and not context:
             yield from self._stated(at, next(iter(readings.values())))
         elif not context and (statement := self._reading(readings, "cell")) is not None:
             yield from self._stated(at, statement)
         else:
-            yield self._claim(at, FOREIGN, "undecided")
+            yield self.claim(at, FOREIGN, "undecided")
 
     def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
         """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""
@@ -208,7 +207,7 @@ class Reader:
         return nouns if nouns[0] in able or not able else [able[-1], *nouns]
 
     def _leads(self, at: int, noun: int) -> bool:
-        """Tell whether a value before a list is the cell's: "big, irregular, indented nucleus", "though big, it ..."."""
+        """Tell whether a value before a list is the cell's: "big, irregular, indented nucleus", "though big, it"."""
         readings = self.terms[at].entry.readings
         opening = range(at)
         first = all(
@@ -230,23 +229,6 @@ class Reader:
         return own is not None and any(
             other and other.attribute == own.attribute and not other.values & own.values for other in others
         )
-
-    def _elided(self, said: list[tuple[int, Claim]]) -> list[tuple[int, Claim]]:
-        """Read "monocytes are normally vacuolated, but this cell is not": what is general is denied of this cell."""
-        last = len(self.terms) - 1
-        here = next((i for i in range(last, 0, -1) if self.kind(i) == "break"), None)
-        if here is None or self.kind(last) != "not_predicate" or self.kind(last - 1) not in ("be", "have", "other"):
-            return []
-        if not all(
-            self.kind(i) in ("determiner", "anchor", "one", "other", "be", "have") for i in range(here + 1, last)
-        ):
-            return []
-        general = [
-            (at, claim) for at, claim in said if claim.force == "habit" and at < here and claim.attribute != "label"
-        ]
-        return [
-            (last, replace(claim, force="fact", polarity=not claim.polarity)) for _, claim in general if claim.attribute
-        ]
 
     def _answers_alone(self, at: int) -> bool:
         """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
@@ -284,104 +266,13 @@ class Reader:
             return
         if statement.attribute:
             absent = self.sentence.absent_after(at if noun is None or noun < at else noun)
-            claim = self._claim(at, statement)
+            claim = self.claim(at, statement)
             yield replace(claim, polarity=not claim.polarity) if absent else claim
         else:
-            yield self._claim(at, statement, "foreign")
+            yield self.claim(at, statement, "foreign")
 
     def _reading(self, readings: dict[str, Statement], noun: str) -> Statement | None:
         for each in (noun, *self.lexicon.fallbacks.get(noun, ())):
             if each in readings:
                 return readings[each]
         return None
-
-    def _none(self) -> tuple[int, Claim] | None:
-        """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
-        things = (self.lexicon.exists[each] for each in self.contexts if each in self.lexicon.exists)
-        statement = next(things, None)
-        if self._some(statement):
-            return len(self.terms) - 1, self._claim(len(self.terms) - 1, statement, kind="none")
-        if (
-            statement is not None
-            and _NONE.isdisjoint(map(self.sentence.word, range(len(self.terms))))
-            and all(kind in _BARE for kind in self.sentence.kinds)
-        ):
-            return self._presence(statement)
-        at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in _NONE), None)
-        last = len(self.terms) - 1
-        denied = not {"not_predicate", "not_phrase"}.isdisjoint(self.sentence.kinds)
-        if self.terms and self.sentence.word(last) in ("any", "it", "them", "those", "such") and denied:
-            at = last  # "I see none of them", "the cell is devoid of it"
-        nouns = {self.noun(i) for i in range(len(self.terms))} - {""}
-        if statement is None or at is None or not nouns <= {"cell", "cytoplasm", "nucleus"}:
-            return None
-        values = self.lexicon.complement(statement.attribute, statement.values)
-        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
-
-    def _some(self, statement: Statement | None) -> bool:
-        """Tell whether an answer says that there are some: "There are a few.", "The cell has them."."""
-        last, words = len(self.terms) - 1, {self.sentence.word(i) for i in range(len(self.terms))}
-        nouns = {self.noun(i) for i in range(len(self.terms))} - {""}
-        said = not {"be", "have", "present"}.isdisjoint(self.sentence.kinds[:last])
-        denied = not {"not_predicate", "not_phrase", "absent"}.isdisjoint(self.sentence.kinds) or "none" in words
-        return (
-            statement is not None
-            and self.sentence.word(last) in _SOME
-            and said
-            and not denied
-            and nouns <= {"cell", "cytoplasm"}
-        )
-
-    def _presence(self, statement: Statement) -> tuple[int, Claim] | None:
-        """Read an answer of one word to "Vacuoles?": "Absent.", "Not seen.", "Present."."""
-        kinds = self.sentence.kinds
-        at = next(
-            (i for i, kind in enumerate(kinds) if kind in ("absent", "present") and self.sentence.word(i) != "there"),
-            None,
-        )
-        if at is None:
-            return None
-        absent = (kinds[at] == "absent") != ("not_predicate" in kinds[:at])
-        values = self.lexicon.complement(statement.attribute, statement.values) if absent else statement.values
-        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
-
-    def _existence(self, at: int, modified: set[int]) -> Claim | None:
-        """Read a noun that says something by being there: "has granules", "granules are absent"."""
-        statement = self.lexicon.exists.get(self.noun(at))
-        if self.kind(at) == "anchor" and not self.noun(at + 1) and self.noun(at) in self.lexicon.unrecorded:
-            return self._claim(at, FOREIGN, "foreign")
-        if statement is None or self.noun(at + 1) or self.sentence.force[at] == IGNORED:
-            return None
-        absent = self.sentence.absent_after(at)
-        denied = self.sentence.denied[at] != absent
-        if (denied and at in modified) or (not absent and self.kind(at + 1) in ("property", "size")):
-            return None  # "the granule type": only names it
-        if (at, statement.attribute) in self.described:
-            return None  # "nucleoli are inconspicuous" does not say that there are nucleoli
-        values = self.lexicon.complement(statement.attribute, statement.values) if denied else statement.values
-        claim = self._claim(at, Statement(statement.attribute, values), kind="exists")
-        return replace(claim, polarity=True)
-
-    # -- several at once ---------------------------------------------------------------------------
-
-    def _comparisons(self) -> tuple[set[int], list[tuple[int, Claim]]]:
-        """Read "than": one value against another, or this cell against something that no record holds."""
-        skipped: set[int] = set()
-        said: list[tuple[int, Claim]] = []
-        for at, kind in enumerate(self.sentence.kinds):
-            if kind != "than":
-                continue
-            left = next((i for i in range(at - 1, -1, -1) if self.kind(i) in ("value", "alone")), None)
-            right = at + 1
-            while self.kind(right) in ("with", "determiner"):  # "more towards blue than towards purple"
-                right += 1
-            if left is not None and self.kind(right) in ("value", "alone") and not self.noun(right + 1):
-                self.turned.add(left if self.kind(left - 1) == "less" else right)
-                continue
-            ends = (
-                i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and") or self.terms[i].text == ":"
-            )
-            end = next(ends, len(self.terms))
-            skipped |= set(range(at if left is None else left, end))
-            said.append((at, self._claim(at, FOREIGN, "foreign")))
-        return skipped, said

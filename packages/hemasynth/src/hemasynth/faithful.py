@@ -214,7 +214,7 @@ class Checker:
     def _off_topic(self, asked: str, topic: Sequence[str]) -> bool:
         if asked == "label":
             return False
-        wanted = {self.lexicon.anchor[asked]} | {
+        wanted = self.lexicon.places[asked] | {
             noun for noun, said in self.lexicon.exists.items() if said.attribute == asked
         }
         return wanted.isdisjoint(topic)

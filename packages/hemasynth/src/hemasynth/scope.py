@@ -34,6 +34,8 @@ def forces(sentence: "Sentence") -> list[str]:
             force[start:end] = [HABIT] * (end - start)
     if any(_defines(sentence, at) or _typifies(sentence, at) for at in range(len(force))):
         force = [HABIT] * len(force)
+    if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
+        force = [HABIT] * len(force)  # "can the nucleus be irregular in leukaemia?"
     counted = any(sentence.word(i) in ("%", "percent", "per cent") for i in range(len(force)))
     if counted and HABIT in force and "habit" not in sentence.kinds:  # "blasts make up 30 % of the cells"
         force = [FOREIGN] * len(force)

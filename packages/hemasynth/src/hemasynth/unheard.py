@@ -9,20 +9,23 @@ if TYPE_CHECKING:
 
 # words that tell no value, whatever is asked about
 _VAGUE = frozenset(
-    """normal visible typical notable noteworthy remarkable striking interesting good fine similar same different unusual
-    unknown uniform variable varied various distinctive characteristic expected evident obvious recognisable unclear given
-    shown seen here there well quite very rather somewhat as follows below above described important relevant informative
-    helpful diagnostic following unremarkable specific consistent comparable related usual common rare unique special
-    listed recorded annotated noted known reported asked question average such so not also too thus like this that these
-    those image picture cell one way hard easy difficult able worth beautiful nice""".split()
+    """
+    normal visible typical notable noteworthy remarkable striking interesting good fine similar same different
+    unusual unknown uniform variable varied various distinctive characteristic expected evident obvious
+    recognisable unclear given shown seen here there well quite very rather somewhat as follows below above
+    described important relevant informative helpful diagnostic following unremarkable specific consistent
+    comparable related usual common rare unique special listed recorded annotated noted known reported asked
+    question average such so not also too thus like this that these those image picture cell one way hard easy
+    difficult able worth beautiful nice
+    """.split()  # noqa: SIM905
 )
 
 
 def unheard(sentence: "Sentence") -> tuple[int, Statement] | None:
     """Return the place of an unknown word that is all that is said of a property, and what it claims.
 
-    Only "<noun> <property> is <word>", "the <property> of the <noun> is <word>" and "the <noun> is shaped like a <word>"
-    are read so, and only where nothing else of the sentence is known.
+    Only "<noun> <property> is <word>", "the <property> of the <noun> is <word>" and "the <noun> is shaped like a
+    <word>" are read so, and only where nothing else of the sentence is known.
     """
     if any(sentence.kind(i) in ("value", "alone", "hedge", "habit", "than", "how") for i in range(len(sentence.terms))):
         return None

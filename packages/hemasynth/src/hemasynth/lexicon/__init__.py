@@ -90,6 +90,7 @@ class Lexicon:
         digest: sha256 of both texts, 16 digits; it goes into `run.json`.
         values: per attribute, its closed list of values in the spelling of the source.
         anchor: per attribute, the noun that it belongs to.
+        places: per attribute, all nouns of which its values are said.
         exists: per noun that states something by being there ("granule"), what it states.
         labels: the cell types.
         unrecorded: nouns of which no attribute speaks.
@@ -109,11 +110,11 @@ class Lexicon:
             for name, a in attributes.items()
             for each in a.get("exists", [])
         }
-        spoken_of = {
-            place
-            for a in attributes.values()
-            for place in [a["anchor"], *(p.get("anchor") for p in a.get("partial", []))]
+        self.places: dict[str, frozenset[str]] = {
+            name: frozenset([a["anchor"], *(p["anchor"] for p in a.get("partial", []) if "anchor" in p)])
+            for name, a in attributes.items()
         }
+        spoken_of = frozenset().union(*self.places.values())
         self.unrecorded: frozenset[str] = frozenset(
             table["anchors"].keys() - spoken_of - self.exists.keys() - {"nucleus"}
         )
