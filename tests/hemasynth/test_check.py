@@ -91,10 +91,36 @@ def test_captions_give_a_table_of_accuracy(
     )
     assert call(monkeypatch, str(file), "--labels", str(labels)) == 1
     out = capsys.readouterr().out
-    rows = {line.split("  ")[0]: line for line in out.splitlines()}
-    assert "100.00%" in rows["Cell size"] and "2 of 2" in rows["Cell size"]
-    assert "50.00%" in rows["Nucleus shape"]
-    assert "1 of 2" in rows["Cell type"]
+    rows, exact = ({line.split("  ")[0]: line.split() for line in part.splitlines()} for part in out.split("\n\n"))
+    assert rows["Feature"][1:] == ["captions"]
+    assert list(rows)[3:] == [
+        "Cell type",
+        "Nuclear shape",
+        "Overall shape",
+        "Cell size",
+        *list(rows)[7:],
+    ]  # as in the paper
+    assert (rows["Cell size"][-1], rows["Nuclear shape"][-1]) == ("100.00", "50.00")
+    assert exact["Cell type"][-3:] == ["1", "of", "2"]
+    assert exact["Cell size"][-3:] == ["2", "of", "2"]
+
+
+def test_models_and_test_sets_stand_beside_each_other(
+    tmp_path: Path, labels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "lora.csv", tmp_path / "base.csv"
+    first.write_text(
+        "image,caption,model,test_set\nBNE_1.jpg,A big cell.,LoRA,Int.\nLY_2.jpg,A big neutrophil.,LoRA,Ext.\n"
+    )
+    second.write_text("image,caption\nBNE_1.jpg,A small cell.\n")
+    assert call(monkeypatch, str(first), str(second), "--labels", str(labels)) == 1
+    table = [line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[2:]]
+    assert table == [
+        ["Feature", "LoRA", "base"],
+        ["Int.", "Ext."],
+        ["Cell", "type", "-", "0.00", "-"],
+        ["Cell", "size", "100.00", "0.00", "0.00"],
+    ]
 
 
 def test_files_that_name_pictures_need_the_tables(

@@ -8,11 +8,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from hemasynth import things
+from hemasynth.alternatives import joined, outdone
+from hemasynth.comparisons import compared, denied_here
 from hemasynth.lexicon import FOREIGN, NOTHING, Lexicon, Statement, Values, load
 from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
 from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
+from hemasynth.unheard import unheard
+
+_PRONOUNS = frozenset({"its", "whose", "their", "it", "they"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ def read(text: str, context: str = "", lexicon: Lexicon | None = None) -> tuple[
 
     Args:
         text: one or more sentences.
-        context: the noun that a value without any belongs to ("granule" for the answer "Pink."); may be empty.
+        context: the noun that a value without any belongs to ("granule" for the answer "Pink."), or several with "|"
+            between, the likeliest first; may be empty.
         lexicon: whose words to read; WBCAtt's by default.
     """
     lexicon = lexicon or load()
@@ -54,41 +61,23 @@ def read(text: str, context: str = "", lexicon: Lexicon | None = None) -> tuple[
 @lru_cache(maxsize=65536)
 def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     claims: list[Claim] = []
+    contexts = tuple(filter(None, context.split("|")))
     found = list(sentences(text, lexicon))
     for number, (terms, end) in enumerate(found):
         sentence = Sentence(terms, lexicon)
         if end != "?" or number == len(found) - 1:  # "Vacuoles? None." asks itself
-            claims += Reader(sentence, context).claims()
-        context = sentence.subject() or context
+            claims += Reader(sentence, contexts).claims()
+        if subject := sentence.subject():
+            contexts = (subject, *contexts)
     return tuple(claims)
-
-
-def joined(sentence: Sentence, said: Iterable[tuple[int, Claim]]) -> Iterator[tuple[int, Claim]]:
-    """Join what "or" joins, given each claim with its place: "pink or red granules" are one of the two."""
-    held: tuple[int, Claim] | None = None
-    for at, claim in said:
-        if held is not None:
-            before, first = held
-            between = range(before + 1, at)
-            either = any(sentence.kind(i) == "and" and sentence.word(i) in ("or", "/") for i in between)
-            parted = any(sentence.kind(i) in ("be", "have", "with", "break") for i in between)
-            alike = first.attribute == claim.attribute != "" and first.polarity == claim.polarity is True
-            apart = not first.values & claim.values  # "unsegmented/round" says both
-            if either and not parted and alike and apart and first.kind == claim.kind == "said":
-                words, span = f"{first.words} or {claim.words}", (first.span[0], claim.span[1])
-                held = at, replace(claim, values=first.values | claim.values, span=span, words=words)
-                continue
-            yield held
-        held = at, claim
-    if held is not None:
-        yield held
 
 
 class Reader:
     """Takes the claims out of one sentence; positions are indices into its terms."""
 
-    def __init__(self, sentence: Sentence, context: str) -> None:
-        self.sentence, self.context, self.lexicon = sentence, context, sentence.lexicon
+    def __init__(self, sentence: Sentence, contexts: tuple[str, ...]) -> None:
+        self.sentence, self.contexts, self.lexicon = sentence, contexts, sentence.lexicon
+        self.context = contexts[0] if contexts else ""
         self.terms, self.kind, self.noun = sentence.terms, sentence.kind, sentence.noun
         self.described: set[tuple[int, str]] = set()  # (noun, attribute) of the values that found their noun
         self.turned: set[int] = set()  # values that a comparison denies: "more dense than loose"
@@ -96,31 +85,33 @@ class Reader:
     def claims(self) -> Iterator[Claim]:
         """Yield every claim, each followed by what it implies."""
         modified: set[int] = set()  # nouns that a value stands before: "no pink granules" does not deny granules
-        skipped, said = self._comparisons()
+        skipped, said = compared(self)
         for at, term in enumerate(self.terms):
             if at in skipped or self.sentence.force[at] == IGNORED or self.kind(at - 1) == "how":
                 continue  # "how dense is the chromatin" asks
-            if term.kind == "bystander" and self.sentence.is_said_to_be(at):
-                said.append((at, self._claim(at, Statement("label", Values([term.text.lower()])))))
-            elif term.kind in ("foreign", "bystander") or (
+            if term.kind == "bystander" and (self.sentence.is_said_to_be(at) or self._answers_alone(at)):
+                said.append((at, self.claim(at, Statement("label", Values([term.text.lower()])))))
+            elif term.kind in ("foreign", "bystander", "among") or (
                 term.kind == "another" and self.sentence.force[at] == "foreign"
             ):
-                said.append((at, self._claim(at, FOREIGN, "foreign")))
+                said.append((at, self.claim(at, FOREIGN, "foreign")))
             elif term.kind in ("alone", "label"):
-                stated = self._claim(at, term.entry.readings[""])
+                stated = self.claim(at, term.entry.readings[""])
                 absent = term.kind == "alone" and self.sentence.absent_after(at + bool(self.noun(at + 1)))
                 said.append((at, replace(stated, polarity=not stated.polarity) if absent else stated))
             elif term.kind == "value":
                 said += ((at, claim) for claim in self._value(at, modified))
-        if (none := self._none()) is not None:
+        if (none := things.answered(self)) is not None:
             said.append(none)
+        if (new := unheard(self.sentence)) is not None:
+            said.append((new[0], self.claim(*new)))
         for at in range(len(self.terms)):
-            claim = None if at in skipped else self._existence(at, modified)
+            claim = None if at in skipped else things.existence(self, at, modified)
             if claim is not None:
                 said.append((at, claim))
-        yield from self._with_implied(
-            claim for _, claim in joined(self.sentence, sorted(said, key=lambda pair: pair[0]))
-        )
+        said += denied_here(self, said)
+        ordered = outdone(self.sentence, sorted(said, key=lambda pair: pair[0]))
+        yield from self._with_implied(claim for _, claim in joined(self.sentence, ordered))
 
     def _with_implied(self, claims: Iterable[Claim]) -> Iterator[Claim]:
         told: set[tuple[str, Values, bool]] = set()
@@ -131,7 +122,8 @@ class Reader:
                     yield each
                 told.add(key)
 
-    def _claim(self, at: int, statement: Statement, force: str = "", kind: str = "said") -> Claim:
+    def claim(self, at: int, statement: Statement, force: str = "", kind: str = "said") -> Claim:
+        """Return what the term at a position claims when it makes a statement."""
         term = self.terms[at]
         denied = self.sentence.denied[at] != (at in self.turned)
         span = (term.start, term.end)
@@ -159,15 +151,22 @@ class Reader:
 
     def _value(self, at: int, modified: set[int]) -> Iterator[Claim]:
         readings = self.terms[at].entry.readings
+        if self.sentence.word(at + 1) in ("way", "manner", "fashion") and self.kind(at - 3) == "alone":
+            return  # "vacuolated in a prominent way"
+        if self.sentence.word(at) == "course" and self.kind(at - 1) == "value" and not self.noun(at + 1):
+            return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
-        context = self.context
+        context = next((each for each in self.contexts if self._reading(readings, each)), self.context)
+        if nouns and nouns[0] > at and self._leads(at, nouns[0]):
+            nouns, context = [], "cell"
         if not nouns and self._reading(readings, context) is None:
             nouns = self.sentence.later(at)
         if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
             context = "cell"
         if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
             context = "cell"  # "Shape: round."
-        if nouns and nouns[0] > at:
+        nouns = self._through_pronoun(at, readings, nouns)
+        if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
         if context and self._answers_first(at) and (statement := self._reading(readings, context)) is not None:
             yield from self._stated(at, statement)
@@ -180,7 +179,7 @@ class Reader:
                 yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
                 if partner in readings and partner != self.noun(noun) and readings[partner] != NOTHING:
-                    yield self._claim(at, readings[partner])
+                    yield self.claim(at, readings[partner])
                 return
         owned = not nouns or (self.kind(at + 1) == "property" and self.kind(at - 1) == "determiner")
         if owned and (statement := self._reading(readings, context)) is not None:
@@ -188,11 +187,53 @@ class Reader:
         elif IGNORED_READING in readings:
             return
         elif nouns:  # "a pink nucleus": the record holds no such thing
-            yield self._claim(at, FOREIGN, "foreign")
+            yield self.claim(at, FOREIGN, "foreign")
         elif len(readings) == 1 and not context:
             yield from self._stated(at, next(iter(readings.values())))
+        elif not context and (statement := self._reading(readings, "cell")) is not None:
+            yield from self._stated(at, statement)
         else:
-            yield self._claim(at, FOREIGN, "undecided")
+            yield self.claim(at, FOREIGN, "undecided")
+
+    def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
+        """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""
+        if nouns and nouns[0] > at + 1 and not self._reading(readings, self.noun(nouns[0])):
+            after = [i for i in range(nouns[0], len(self.terms)) if self._reading(readings, self.noun(i))]
+            parted = any(self.kind(i) in ("and", "not_phrase", "break") for i in range(at, nouns[0]))
+            return after[:1] if parted and after else nouns  # "frosted and free of vacuoles: that is the cytoplasm"
+        if not nouns or nouns[0] > at or _PRONOUNS.isdisjoint(self.sentence.word(i) for i in range(nouns[0], at)):
+            return nouns
+        able = [i for i in range(at) if (said := self._reading(readings, self.noun(i))) and said.attribute]
+        return nouns if nouns[0] in able or not able else [able[-1], *nouns]
+
+    def _leads(self, at: int, noun: int) -> bool:
+        """Tell whether a value before a list is the cell's: "big, irregular, indented nucleus", "though big, it"."""
+        readings = self.terms[at].entry.readings
+        opening = range(at)
+        first = all(
+            self.kind(i) in ("value", "alone", "other", "break") or self.sentence.word(i) == "," for i in opening
+        )
+        if "cell" not in readings or self.sentence.word(at + 1) != "," or not first:
+            return False
+        if self.sentence.word(at + 2) in ("it", "this"):
+            return True
+        if not all(self.kind(i) in ("value", "alone") or self.sentence.word(i) == "," for i in range(at, noun)):
+            return False
+        own = self._reading(readings, self.noun(noun))
+        others = [
+            self._reading(self.terms[i].entry.readings, self.noun(noun))
+            for i in range(at + 1, noun)
+            if self.kind(i) == "value"
+        ]
+        others += [self.terms[i].entry.readings[""] for i in range(at + 1, noun) if self.kind(i) == "alone"]
+        return own is not None and any(
+            other and other.attribute == own.attribute and not other.values & own.values for other in others
+        )
+
+    def _answers_alone(self, at: int) -> bool:
+        """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
+        others = (kind for i, kind in enumerate(self.sentence.kinds) if i != at)
+        return self.context == "cell" and all(kind in ("value", "determiner", "other") for kind in others)
 
     def _answers_first(self, at: int) -> bool:
         """Tell whether an answer begins with its value: "Low, with much room around the nucleus"."""
@@ -225,65 +266,13 @@ class Reader:
             return
         if statement.attribute:
             absent = self.sentence.absent_after(at if noun is None or noun < at else noun)
-            claim = self._claim(at, statement)
+            claim = self.claim(at, statement)
             yield replace(claim, polarity=not claim.polarity) if absent else claim
         else:
-            yield self._claim(at, statement, "foreign")
+            yield self.claim(at, statement, "foreign")
 
     def _reading(self, readings: dict[str, Statement], noun: str) -> Statement | None:
         for each in (noun, *self.lexicon.fallbacks.get(noun, ())):
             if each in readings:
                 return readings[each]
         return None
-
-    def _none(self) -> tuple[int, Claim] | None:
-        """Read "it has none" or "I do not see any" in answer to a question about things that may be there."""
-        statement = self.lexicon.exists.get(self.context)
-        at = next((i for i in range(len(self.terms)) if self.sentence.word(i) in ("none", "nil")), None)
-        if self.terms and self.sentence.word(len(self.terms) - 1) == "any" and "not_predicate" in self.sentence.kinds:
-            at = len(self.terms) - 1
-        if statement is None or at is None or any(self.noun(i) for i in range(len(self.terms))):
-            return None
-        values = self.lexicon.complement(statement.attribute, statement.values)
-        return at, replace(self._claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
-
-    def _existence(self, at: int, modified: set[int]) -> Claim | None:
-        """Read a noun that says something by being there: "has granules", "granules are absent"."""
-        statement = self.lexicon.exists.get(self.noun(at))
-        if self.kind(at) == "anchor" and not self.noun(at + 1) and self.noun(at) in self.lexicon.unrecorded:
-            return self._claim(at, FOREIGN, "foreign")
-        if statement is None or self.noun(at + 1) or self.sentence.force[at] == IGNORED:
-            return None
-        absent = self.sentence.absent_after(at)
-        denied = self.sentence.denied[at] != absent
-        if (denied and at in modified) or (not absent and self.kind(at + 1) in ("property", "size")):
-            return None  # "the granule type": only names it
-        if (at, statement.attribute) in self.described:
-            return None  # "nucleoli are inconspicuous" does not say that there are nucleoli
-        values = self.lexicon.complement(statement.attribute, statement.values) if denied else statement.values
-        claim = self._claim(at, Statement(statement.attribute, values), kind="exists")
-        return replace(claim, polarity=True)
-
-    # -- several at once ---------------------------------------------------------------------------
-
-    def _comparisons(self) -> tuple[set[int], list[tuple[int, Claim]]]:
-        """Read "than": one value against another, or this cell against something that no record holds."""
-        skipped: set[int] = set()
-        said: list[tuple[int, Claim]] = []
-        for at, kind in enumerate(self.sentence.kinds):
-            if kind != "than":
-                continue
-            left = next((i for i in range(at - 1, -1, -1) if self.kind(i) in ("value", "alone")), None)
-            right = at + 1
-            while self.kind(right) in ("with", "determiner"):  # "more towards blue than towards purple"
-                right += 1
-            if left is not None and self.kind(right) in ("value", "alone") and not self.noun(right + 1):
-                self.turned.add(left if self.kind(left - 1) == "less" else right)
-                continue
-            ends = (
-                i for i in range(at, len(self.terms)) if self.kind(i) in ("break", "and") or self.terms[i].text == ":"
-            )
-            end = next(ends, len(self.terms))
-            skipped |= set(range(at if left is None else left, end))
-            said.append((at, self._claim(at, FOREIGN, "foreign")))
-        return skipped, said

@@ -70,6 +70,8 @@ Examples:
     hemasynth check Q_A_test.json --labels raw/wbcatt      (the authors' pairs)
 
     hemasynth check captions.csv --labels raw/wbcatt      (columns image_filename and caption)
+
+    hemasynth check base.csv lora.csv --labels raw/wbcatt      (two models beside each other)
 """
 
 
@@ -183,29 +185,31 @@ def mlm(
 
 @app.command(epilog=CHECK_EXAMPLES)
 def check(
-    file: Annotated[
-        Path, typer.Argument(help="JSON lines with id, source, attributes, label, question and answer or text.")
+    files: Annotated[
+        list[Path], typer.Argument(help="JSON lines with id, source, attributes, label, question and answer or text.")
     ],
     labels: Annotated[Path | None, typer.Option(help="WBCAtt's tables, for files that hold no records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: id, verdict, claims.")] = False,
 ) -> None:
     """Compare sentences with the records of their cells. Exits 1 when a record contradicts one.
 
-    Without --json it ends with the accuracy on each attribute. Besides .jsonl it reads the authors' .json and .csv
-    tables of captions; those name pictures, whose records are looked up in --labels.
+    Without --json it ends with a table of the accuracy on each feature: a column per file, or per `model` and
+    `test_set` where the lines name them. Besides .jsonl it reads the authors' .json and .csv tables of captions; those
+    name pictures, whose records are looked up in --labels.
     """
-    from hemasynth.accuracy import Accuracy
+    from hemasynth.accuracy import Accuracy, column
     from hemasynth.checkfile import judge, told
     from hemasynth.faithful import VERDICTS
     from hemasynth.otherfiles import read
 
     counts, accuracy = dict.fromkeys(VERDICTS, 0), Accuracy()
-    for where, line in read(file, labels):
-        _, report = judge(line, where)
-        counts[report.verdict] += 1
-        accuracy.add(str(line.get("source", "wbcatt")), report.claims)
-        if as_json:
-            typer.echo(json.dumps(told(line, report)))
+    for file in files:
+        for where, line in read(file, labels):
+            _, report = judge(line, where)
+            counts[report.verdict] += 1
+            accuracy.add(column(line, file.stem), str(line.get("source", "wbcatt")), report.claims)
+            if as_json:
+                typer.echo(json.dumps(told(line, report)))
     if not as_json:
         found = ", ".join(f"{n:,} {verdict}" for verdict, n in counts.items())
         typer.echo(f"{sum(counts.values()):,} checked: {found}")

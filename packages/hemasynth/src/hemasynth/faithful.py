@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hemasynth import replies
+from hemasynth.alternatives import offered
 from hemasynth.claims import Claim, read
 from hemasynth.lexicon import Lexicon, Statement, Values, load
 
@@ -15,6 +16,7 @@ GATES = (
     "asked", "off_topic", "uses",
 )  # fmt: skip
 
+_FLIPPED = {"supported": "contradicted", "contradicted": "supported"}
 MAX_WORDS = 45  # the reader of the pairs cuts at 64 T5 tokens; the words of this field take about 1.3 each
 
 
@@ -99,21 +101,35 @@ class Checker:
         lead, main = replies.split(question)
         said_before = self._judged(record, question[:lead], "question")
         premise = self._judged(record, replies.positive(main), "question", shift=lead)
-        closed = replies.closed(main)
+        closed = replies.closed(main) or replies.closed(question[lead:])
         reply = replies.reply(answer, verb_alone=closed)
         topic = replies.focus(question, self.lexicon)
-        context = self._anchor(asked) or (topic[0] if topic else "cell")
         asked_for = [one.claim for one in premise]
-        start = reply.end if reply else 0
+        doubt = replies.hedged(answer) if closed and reply is None else 0
+        start = reply.end if reply else doubt
         rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
+        context = self._anchor(asked) or "|".join(dict.fromkeys([*topic, "cell"]))
         states = self._judged(record, rest, "answer", context, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):
             states = [replace(one, verdict="generic") if one.verdict != "undecided" else one for one in states]
+        if (
+            closed
+            and reply is None
+            and not doubt
+            and not any(one.claim.attribute or one.verdict == "unsupported" for one in states)
+        ):
+            reply = replies.sense(answer)
+            states = [] if reply else states
+        if replies.turns(question, answer):
+            states = [_denied(one, _FLIPPED.get(one.verdict, one.verdict)) for one in states]
         wrong = False
         if reply is not None:
             replied = _replied(premise, reply)
             wrong = not closed or not replied
             states = [*replied, *states]
+            presupposed = said_before
+        elif doubt:
+            states = [*(replace(one, verdict="generic", part="answer") for one in premise), *states]
             presupposed = said_before
         elif closed:
             presupposed = said_before  # "is it round?" - "it is irregular": the question claims nothing
@@ -146,7 +162,10 @@ class Checker:
         shift: int = 0,
     ) -> list[Judged]:
         found = []
-        for claim in replies.answers_only(read(text, context, self.lexicon), asked):
+        claims = read(text, context, self.lexicon)
+        for claim in offered(claims) if part == "question" else replies.answers_only(claims, asked):
+            if part == "question" and claim.force == "undecided":
+                continue  # "big or small?" waits for its answer
             if part == "question" and claim.force == "generic":
                 claim = replace(claim, force="fact")  # "which type is most likely?": the question hedges, not the claim
             if shift:
@@ -195,7 +214,7 @@ class Checker:
     def _off_topic(self, asked: str, topic: Sequence[str]) -> bool:
         if asked == "label":
             return False
-        wanted = {self.lexicon.anchor[asked]} | {
+        wanted = self.lexicon.places[asked] | {
             noun for noun, said in self.lexicon.exists.items() if said.attribute == asked
         }
         return wanted.isdisjoint(topic)
@@ -208,8 +227,7 @@ def _replied(premise: Sequence[Judged], reply: replies.Reply) -> list[Judged]:
     false = [one for one in premise if one.verdict == "contradicted"]
     if false and not reply.each:
         return [_denied(one, "supported") for one in false if one.claim.kind != "implied"] or list(false[:1])
-    flipped = {"supported": "contradicted", "contradicted": "supported"}
-    return [_denied(one, flipped.get(one.verdict, one.verdict)) for one in premise]
+    return [_denied(one, _FLIPPED.get(one.verdict, one.verdict)) for one in premise]
 
 
 def _denied(judged: Judged, verdict: str) -> Judged:

@@ -40,6 +40,8 @@ def denied(sentence: "Sentence") -> list[bool]:
             for i in range(noun + 1, _predicate_end(sentence, noun + 1)):
                 cover[i] = not cover[i]
             continue
+        elif kind == "not_predicate" and _cannot_be_more(sentence, at):
+            continue
         elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
             continue
@@ -66,6 +68,13 @@ def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
     return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")
 
 
+def _cannot_be_more(sentence: "Sentence", at: int) -> bool:
+    """Tell "the cytoplasm could not be clearer", which says that it is clear."""
+    able = sentence.word(at - 1) in ("could", "can") or sentence.word(at) == "cannot"
+    more = sentence.word(at + 2).endswith("er") or sentence.kind(at + 2) == "more"
+    return able and sentence.kind(at + 1) == "be" and more and "than" not in sentence.kinds
+
+
 def _ends(sentence: "Sentence", at: int) -> bool:
     """Tell whether "not" is the last word of a sentence of one clause."""
     one_clause = {"break", "and", "relative"}.isdisjoint(sentence.kinds)
@@ -80,8 +89,10 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
         if kind == "not_phrase" and noun:
             break
         if kind == "and":
-            if not _more(sentence, i):
+            if not _more(sentence, i) and not _in_place_of(sentence, at - 1, i):
                 break
+        elif kind == "with" and noun and sentence.kind(i - 1) == "and" and sentence.word(i) == "of":
+            pass  # "free of granules and of vacuoles"
         elif kind == "with":
             if noun or sentence.kind(i - 1) in ("value", "alone"):
                 break  # "no evidence of granules" goes on, "no granules in the cell" ends
@@ -94,9 +105,22 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
             pass  # "no chromatin clumping", "no nuclear clefts or folds"
         elif kind not in (_AFTER_NOUN if noun else _PHRASE) and not (kind in ("be", "have") and not noun):
             break
-        noun = noun or bool(sentence.noun(i)) or kind == "alone"
+        noun = noun or bool(sentence.noun(i)) or kind == "alone" or (kind == "one" and i > at)
         i += 1
     return i
+
+
+def _in_place_of(sentence: "Sentence", negator: int, joint: int) -> bool:
+    """Tell whether "coarse and purple instead of round and red" denies as many values as it states."""
+    if sentence.word(negator) not in ("instead of", "rather than", "as opposed to", "in place of", "not"):
+        return False
+    before, i = 0, negator - 1
+    while sentence.kind(i) in ("value", "alone", "and", "other"):
+        before += sentence.kind(i) in ("value", "alone")
+        i -= 1
+    return (
+        before > 1 and sentence.kind(joint + 1) in ("value", "alone") and sentence.kind(joint + 2) in ("end", "break")
+    )
 
 
 def _predicate_end(sentence: "Sentence", at: int) -> int:
@@ -105,6 +129,8 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
         kind = sentence.kinds[i]
         if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
             break
+        if content and sentence.word(i) == ":":
+            break  # "neither large nor medium: the cell is small"
         if content and kind in ("not_predicate", "not_phrase"):
             break  # without content between them, two negators undo each other
         if kind == "with" and not content and sentence.kind(i - 1) == "present":
@@ -122,7 +148,7 @@ def _more(sentence: "Sentence", at: int) -> bool:
     if word == "nor":
         return False  # it denies by itself
     i = at + 1
-    while sentence.kind(i) in ("and", "other"):
+    while sentence.kind(i) in ("and", "other") or sentence.word(i) == "of":
         i += 1
     if i >= len(sentence.terms):
         return False

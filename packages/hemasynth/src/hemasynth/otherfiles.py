@@ -12,6 +12,7 @@ from hemasynth.errors import RecordError
 
 PICTURE = ("image_filename", "file_name", "image", "cell_image", "img_name", "filename")
 CAPTION = ("caption", "text", "generated_caption", "varied_descriptions", "description")
+COLUMN = ("model", "test_set")  # where a row of a table of captions says which column of the table it counts for
 Line = tuple[str, dict[str, Any]]
 
 
@@ -80,7 +81,8 @@ def _captions(file: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
             )
         for number, row in enumerate(rows, start=2):
             if (row[caption] or "").strip():
-                yield f"{file}, line {number}", row[picture] or "", {"text": row[caption]}
+                column = {name: row[name] for name in COLUMN if row.get(name)}
+                yield f"{file}, line {number}", row[picture] or "", {"text": row[caption], **column}
 
 
 def _authors(file: Path) -> Iterator[tuple[str, str, dict[str, str]]]:

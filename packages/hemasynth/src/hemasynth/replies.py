@@ -4,50 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hemasynth import wording
 from hemasynth.claims import Claim
 from hemasynth.lexicon import Lexicon
 from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
-
-_IT_IS = r"(?:that|this|it)(?: is|['\u2019]s)"
-_YES = (
-    rf"yes|yeah|yep|yup|indeed|correct|certainly|{_IT_IS} (?:right|correct|true|so|accurate|the case)|right|true"
-    "|absolutely|affirmative|(?:most|very) (?:certainly|definitely|much so)|quite so|agreed|of course|exactly|precisely"
-    "|definitely|sure|surely|both(?: are| of them)?"
-)
-_NO = (
-    "no|nope|nah|none|false|not at all|not really|certainly not|absolutely not|incorrect|by no means|definitely not"
-    "|negative|never|wrong|untrue|not so|not quite|on the contrary|not in this (?:cell|case|image|one)|not here"
-    rf"|of course not|{_IT_IS} (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))"
-    "|neither(?: is| are| of them| of the two)?"
-)
-_WORD = re.compile(
-    rf"\s*(?:(?P<yes>{_YES})|(?P<no>{_NO}))"
-    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))",
-    re.IGNORECASE,
-)
-# a pronoun or noun with a verb and nothing else: "It does.", "They are not, ...", "The cell hasn't."
-_VERB_ALONE = re.compile(
-    r"\s*(?:it|they|this|that|there|i|we|one|(?:the|this|these|its)(?:\s+[a-z]+){1,2}?)"
-    r"(?:\s+(?:certainly|indeed|clearly|definitely|really|in fact|most certainly))?"
-    r"\s+(?:is|are|was|were|does|do|did|has|have|can|could|would|will)"
-    r"(?P<no>\s*n['\u2019]t|\s+not|\s+never)?(?:\s+(?:indeed|so|at all|be))?\s*(?=[,.;!\u2014\u2013]|$)",
-    re.IGNORECASE,
-)
-_CHOICE = re.compile(
-    r"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?"
-    r"(?:(?P<first>former|first(?: one| option)?)|(?P<last>latter|second(?: one| option)?|last(?: one)?))"
-    r"\s*(?=[,.;!]|$)",
-    re.IGNORECASE,
-)
-_ASKS = re.compile(
-    r"(?:^|[,:]\s*)(?:and\s+)?(?:is|are|was|were|does|do|did|has|have|can|could|would|should|may|might|will|am)(?:n['\u2019]t)?\b",
-    re.IGNORECASE,
-)
-_NEGATIVE_ASK = re.compile(
-    r"^(\s*(?:is|are|was|were|do|does|did|has|have|ca|could|would))(n['\u2019]t)\b", re.IGNORECASE
-)
-_LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,26 +28,54 @@ class Reply:
 
 def reply(answer: str, *, verb_alone: bool) -> Reply | None:
     """Return the yes or no that an answer begins with, in whichever words; None where it begins otherwise."""
-    found = _WORD.match(answer)
+    found = wording.WORD.match(answer)
     if found is not None:
         return Reply(found["yes"] is not None, (found["no"] or "").lower().startswith("neither"), found.end())
-    found = _VERB_ALONE.match(answer) if verb_alone else None
+    found = wording.VERB_ALONE.match(answer) if verb_alone else None
     return None if found is None else Reply(found["no"] is None, False, found.end())
+
+
+def hedged(answer: str) -> int:
+    """Return where the rest of an answer begins that neither says yes nor no: "Possibly yes, ..."; 0 where it does."""
+    found = wording.HEDGED.match(answer)
+    return 0 if found is None else found.end()
+
+
+def sense(answer: str) -> Reply | None:
+    """Return the yes or no of a short answer that no form knows: "I can confirm that.", "It's not.", "It has both."."""
+    words = answer.lower()
+    if len(words.split()) > wording.SHORT_REPLY:
+        return None
+    if wording.DENIES.search(answer):
+        return Reply(False, "both" in words or "either" in words or "all" in words.split(), len(answer))
+    return Reply(True, False, len(answer)) if wording.AFFIRMS.search(answer) else None
+
+
+def turns(question: str, answer: str) -> bool:
+    """Tell whether an answer names what is not there: "What is missing from the cell?" - "Granules."."""
+    asked = wording.LACKS.search(question) is not None and not closed(question)
+    return asked and wording.LACKING.search(answer) is None
 
 
 def closed(question: str) -> bool:
     """Tell whether a question asks for yes or no."""
-    return _ASKS.search(question) is not None
+    return any(form.search(question) for form in (wording.ASKS, wording.TAG)) or any(
+        form.match(question) for form in (wording.TRUE_OR_FALSE, wording.ANY)
+    )
 
 
 def positive(question: str) -> str:
     """Blank the "n't" of "Isn't the cell round?": "yes" means that it is."""
-    return _NEGATIVE_ASK.sub(lambda match: match[1] + " " * len(match[2]), question)
+    return wording.NEGATIVE_ASK.sub(lambda match: match[1] + " " * len(match[2]), question)
 
 
 def split(question: str) -> tuple[int, str]:
     """Split a question into the length of what is said before, and its last sentence."""
-    match = _LAST_SENTENCE.match(question.rstrip())
+    if (tag := wording.TAG.search(question)) is not None and tag.start() > 0:
+        question = question[: tag.start()]
+        before = wording.LAST_SENTENCE.match(question)
+        return (before.end() if before else 0), question[before.end() if before else 0 :]
+    match = wording.LAST_SENTENCE.match(question.rstrip())
     lead = match.end() if match else 0
     return lead, question[lead:]
 
@@ -107,11 +96,15 @@ def focus(text: str, lexicon: Lexicon) -> list[str]:
 
 def chosen(answer: str, offered: Sequence[Claim]) -> str | None:
     """Return the words that "the former" or "the latter" stands for: the first or last of "clear or frosted"."""
-    match = _CHOICE.match(answer)
+    match, letter = wording.CHOICE.match(answer), wording.LETTER.match(answer)
     words = next((claim.words for claim in offered if " or " in claim.words), None)
-    if match is None or words is None:
+    if words is None or (match is None and letter is None):
         return None
-    return words.split(" or ")[0 if match["first"] else -1]
+    choices = re.split(", | or ", words)
+    if letter is not None:
+        at = "abcdef".index(letter[1].lower())
+        return choices[at] if at < len(choices) else None
+    return choices[0 if match and match["first"] else -1]
 
 
 def answers_only(claims: Sequence[Claim], asked: Sequence[Claim]) -> list[Claim]:

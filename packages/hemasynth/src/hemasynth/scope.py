@@ -11,6 +11,8 @@ _STATIVE = frozenset({"has", "have", "is", "are", "contains", "contain"})
 _ASKING = frozenset({"what", "how", "why", "do", "are", "which", "when", "where", "can"})
 _RESUMES = frozenset({"this", "it", "here", "these", "they"})
 _POINTS = frozenset({"here", "this", "these", "pictured", "image", "picture", "field", "slide", "smear", "film"})
+_PLACES = ("field", "image", "picture", "frame", "slide", "smear", "view")
+_THIS = frozenset({"the", "this", "its", "these", "it", "here"})
 _MEASURED = ("compared", "in comparison", "relative", "as compared", "versus")
 _OPENS = ("break", "and", "relative", "end", "with")
 
@@ -29,12 +31,29 @@ def forces(sentence: "Sentence") -> list[str]:
                 sentence.kinds[start] == "break" and sentence.word(start) != "but"
             ):  # "while monocytes have ..., this one"
                 end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
-            force[at:end] = [HABIT] * (end - at)
+            force[start:end] = [HABIT] * (end - start)
+    if any(_defines(sentence, at) or _typifies(sentence, at) for at in range(len(force))):
+        force = [HABIT] * len(force)
+    if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
+        force = [HABIT] * len(force)  # "can the nucleus be irregular in leukaemia?"
+    counted = any(sentence.word(i) in ("%", "percent", "per cent") for i in range(len(force)))
+    if counted and HABIT in force and "habit" not in sentence.kinds:  # "blasts make up 30 % of the cells"
+        force = [FOREIGN] * len(force)
     for at, kind in enumerate(sentence.kinds):
-        if kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
+        if kind == "seeming":  # "at first glance a monocyte, but ..."
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            if sentence.kind(end) == "break":
+                force[start:end] = [IGNORED] * (end - start)
+        elif kind == "untold":  # "a colour of the granules cannot be given" says nothing of granules
+            start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            force[start:end] = [IGNORED] * (end - start)
+        elif kind == "elsewhere" or (kind == "another" and _is_cell(sentence, at + 1)):
             subject = kind == "another" and at <= 1
+            if sentence.word(at).endswith(_PLACES) and (here := _cell_before(sentence, at)) is not None:
+                force[here:at] = [FOREIGN] * (at - here)  # "the basophil in the next field has ..."
+                subject = True
             end = _until(sentence, at, ("break",) if subject else ("break", "and", "relative", "have"))
-            if any(sentence.noun(i) in ("cell", "bystander") for i in range(at, end)):
+            if subject or any(sentence.noun(i) in ("cell", "bystander") for i in range(at, end)):
                 force[at:end] = [FOREIGN] * (end - at)
         elif kind == "whether":
             end = at + 1
@@ -53,6 +72,27 @@ def forces(sentence: "Sentence") -> list[str]:
     return force
 
 
+def _typifies(sentence: "Sentence", at: int) -> bool:
+    """Tell "open chromatin is a hallmark of blasts" from "its chromatin is typical of a blast"."""
+    if sentence.kinds[at] != "typical" or sentence.word(0) in _THIS or sentence.kind(0) == "label":
+        return False
+    after = range(at + 1, min(at + 6, len(sentence.kinds)))
+    return any(sentence.noun(i) == "cell" and sentence.terms[i].plural for i in after)
+
+
+def _cell_before(sentence: "Sentence", at: int) -> int | None:
+    return at - 1 if sentence.noun(at - 1) in ("cell", "bystander") else None
+
+
+def _defines(sentence: "Sentence", at: int) -> bool:
+    """Tell "dense chromatin means ..." and "what does dense mean" from "this means that it is round"."""
+    if sentence.kinds[at] != "defines":
+        return False
+    asked = sentence.word(0) == "what" and "this" not in (sentence.word(i) for i in range(at))
+    bare = sentence.kinds[0] in ("value", "alone", "anchor", "label") and "be" not in sentence.kinds[:at]
+    return asked or (bare and sentence.kind(at - 1) in ("value", "alone", "anchor", "label", "property"))
+
+
 def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
     """Return the parts that a hedge does not leave: between "but", "while", and a comma before "this" or "it"."""
     cuts = [
@@ -65,6 +105,8 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
             and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
         )
         or (kind == "and" and _trails_off(sentence, i + 1))
+        or (sentence.word(i) == ":" and "be" in sentence.kinds[:i] and sentence.kind(i + 1) == "determiner")
+        or (sentence.kinds[0] == "contrast" and sentence.word(i) == "," and "," not in map(sentence.word, range(i)))
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
 
@@ -109,6 +151,11 @@ def _is_cell(sentence: "Sentence", at: int) -> bool:
 def _states(sentence: "Sentence", at: int) -> bool:
     """Tell "neutrophils have lobes" from "neutrophils, ..." and "neutrophils are seen"."""
     after = [sentence.kind(i) for i in range(at + 1, at + 4)]
+    if sentence.word(at + 1) == ",":  # "granulocytes, as the name says, contain ..."
+        comma = next((i for i in range(at + 2, len(sentence.kinds)) if sentence.word(i) == ","), None)
+        return (
+            comma is not None and sentence.kind(comma + 1) in ("have", "be") and "have" not in sentence.kinds[at:comma]
+        )
     return after[0] not in ("and", "break", "end", "contrast") and "present" not in after
 
 
@@ -117,7 +164,7 @@ def _in_general(sentence: "Sentence", at: int) -> bool:
     if sentence.kind(at) != "label":
         return False
     before = at - 1
-    while sentence.kind(before) == "other" and sentence.word(before) in sentence.lexicon.habitual:
+    while sentence.kind(before) in ("other", "foreign") and sentence.word(before) in sentence.lexicon.habitual:
         before -= 1
     start, end = next((start, end) for start, end in _segments(sentence) if start <= at < end)
     comma = next((i for i in range(at, end) if sentence.word(i) == ","), end)  # "while monocytes have ..., this one"

@@ -109,7 +109,8 @@ class Sentence:
     def is_said_to_be(self, at: int) -> bool:
         """Tell whether the noun at a position is what something is said to be: "the cell is a platelet"."""
         verb = self._verb_before(at)
-        return verb is not None and self.kind(verb) == "be" and not self.terms[at].plural
+        named = verb is not None and self.kind(verb) == "be" and self.word(verb - 1) != "there"
+        return named and not self.terms[at].plural
 
     def _head(self, noun: int) -> int:
         """Return the last noun of a run: "cytoplasmic granules" are granules."""
@@ -187,7 +188,7 @@ class Sentence:
         before = verb - 1
         while self.kind(before) in _QUALIFIERS:
             before -= 1
-        if self.word(verb - 1) == "they":
+        if self.word(verb - 1) == "they" or (self.kind(verb - 1) == "property" and self.word(verb - 2) == "their"):
             plural = [i for i in range(before) if self.noun(i) and self.terms[i].plural]
             if plural:
                 return plural[-1:]
@@ -265,10 +266,19 @@ class Sentence:
                 return not negated
             if kind == "not_predicate":
                 negated = True
-            elif kind == "not_phrase" and self.kind(i + 1) in ("end", "and", "break"):
+            elif kind == "not_phrase" and (
+                self.kind(i + 1) in ("end", "and", "break")
+                or (self.word(i) == "lacking" and self.word(i + 1) in ("in", "from", "within"))
+            ):
                 return not negated  # "granules are lacking"
             elif kind == "present" and negated:
                 return True
+            elif kind in ("and", "break") and "absent" in self.kinds[i:] and self.word(i + 1) in ("there", "none"):
+                continue  # "one looks for granules, there are none"
+            elif self.word(i) == "," and self.word(i + 1) in ("its", "their") and self.word(i + 2) == "presence":
+                continue  # "as for vacuoles, their presence could not be established"
+            elif kind in ("with", "anchor") and "presence" in (self.word(j) for j in range(at, i)):
+                continue
             elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
                 return False
         return False

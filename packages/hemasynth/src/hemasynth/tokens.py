@@ -14,6 +14,7 @@ _TAG = re.compile(r"</?(?P<name>[a-z]{1,6})\s*/?>", re.IGNORECASE)
 _LINE = re.compile(r"\n(?=\s*(?:[-*\u2022#]|\d{1,2}[.)]|[A-Z]))")  # a new line that is no mere wrap
 _NUMBERED = re.compile(r"(?:^|(?<=[\s;:]))\d{1,2}[.)](?=\s+[*_]*[A-Z])")  # "1. Nucleus: ... 2. Cytoplasm: ..."
 _ENDING_TAGS = frozenset({"br", "p", "li", "ul", "ol", "div", "tr", "td"})
+_DASH = re.compile(r" - (?=(?:it|this|they|there|its|the|that|which) )", re.IGNORECASE)  # between clauses
 _BRACKETS = re.compile(r"\([^()]*\)")
 _PREFIXES = frozenset({"multi", "bi", "tri", "poly", "non", "un", "mono", "hyper", "hypo"})
 
@@ -65,6 +66,7 @@ def sentences(text: str, lexicon: Lexicon) -> Iterator[tuple[list[Term], str]]:
 def _plain(text: str) -> str:
     """Take the marks of lists and pages out of a text, character for character, so that spans stay true."""
     plain = text.replace("\u2019", "'").replace("\u2236", ":")
+    plain = _DASH.sub(" \u2014 ", plain)
     plain = _POSSESSIVE.sub(lambda match: " " * len(match.group()), plain)
     plain = _BRACKETS.sub(lambda match: match.group().replace(";", ","), plain)
     if "<" in plain:
@@ -85,4 +87,5 @@ def _blank_tag(match: re.Match[str]) -> str:
 def _unknown(word: str) -> Entry:
     if word in _SENTENCE_ENDS:
         return _END
-    return _FOREIGN if word[0].isdigit() else _OTHER  # no record holds a measure
+    marker = word.startswith("cd") and word[2:].isdigit()
+    return _FOREIGN if marker or word[0].isdigit() else _OTHER  # no record holds a measure

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import hemadata
-from hemadata.errors import InputMissingError
-
 from hemasynth import records, sessions
+from hemasynth.corpora import opened
 from hemasynth.engines.base import Engine
 from hemasynth.journal import Journal, shard_path
 from hemasynth.labels import read_labels
@@ -28,18 +26,9 @@ def read_cells(corpus: Path, labels: Path | None = None) -> list[Cell]:
     """
     if labels is not None:
         return read_labels(labels)
-    how = (
-        f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}\n"
-        f"or read WBCAtt's tables without a corpus: --labels raw/{SOURCE}"
-    )
-    try:
-        opened = hemadata.open(corpus)
-    except InputMissingError as error:
-        raise InputMissingError(f"There is no corpus in {corpus}. {how}") from error
-    with opened:
-        if SOURCE not in opened.sources:
-            raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
-        return list(cells(opened, SOURCE))
+    otherwise = f"\nor read WBCAtt's tables without a corpus: --labels raw/{SOURCE}"
+    with opened(corpus, SOURCE, otherwise) as found:
+        return list(cells(found, SOURCE))
 
 
 def write(

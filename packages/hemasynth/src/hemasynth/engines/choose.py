@@ -81,7 +81,7 @@ def choose(
     raise EngineMissingError(
         f"{model} needs a model server: no --base-url is given, and {here}.\n"
         f"On a machine with a GPU: pip install vllm && vllm serve {found.where}   then give "
-        "--base-url http://HOST:8000/v1; or try without a model: hemasynth {task} --engine template"
+        f"--base-url http://HOST:8000/v1; or try without a model: hemasynth {task} --engine template"
     )
 
 

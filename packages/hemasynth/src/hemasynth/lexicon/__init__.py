@@ -90,9 +90,11 @@ class Lexicon:
         digest: sha256 of both texts, 16 digits; it goes into `run.json`.
         values: per attribute, its closed list of values in the spelling of the source.
         anchor: per attribute, the noun that it belongs to.
+        places: per attribute, all nouns of which its values are said.
         exists: per noun that states something by being there ("granule"), what it states.
         labels: the cell types.
         unrecorded: nouns of which no attribute speaks.
+        properties: per noun, the attribute that its "shape", "colour", ... is.
         fallbacks: per noun, the nouns that a value may be meant of instead.
     """
 
@@ -108,16 +110,17 @@ class Lexicon:
             for name, a in attributes.items()
             for each in a.get("exists", [])
         }
-        spoken_of = {
-            place
-            for a in attributes.values()
-            for place in [a["anchor"], *(p.get("anchor") for p in a.get("partial", []))]
+        self.places: dict[str, frozenset[str]] = {
+            name: frozenset([a["anchor"], *(p["anchor"] for p in a.get("partial", []) if "anchor" in p)])
+            for name, a in attributes.items()
         }
+        spoken_of = frozenset().union(*self.places.values())
         self.unrecorded: frozenset[str] = frozenset(
             table["anchors"].keys() - spoken_of - self.exists.keys() - {"nucleus"}
         )
         self.labels: tuple[str, ...] = tuple(table["labels"])
         self.fallbacks: dict[str, list[str]] = table["fallbacks"]
+        self.properties: dict[str, dict[str, str]] = table["properties"]
         self.acronyms: frozenset[str] = frozenset(shared["acronyms"]["words"])
         self.habitual: frozenset[str] = frozenset(shared["grammar"].pop("habitual_subject"))
         self._implied: list[tuple[Statement, tuple[Statement, ...]]] = [
@@ -187,7 +190,7 @@ def spelt_out(words: Iterable[str]) -> Iterator[str]:
 
 
 def _shared_entries(shared: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
-    for word in shared["foreign"]["words"]:
+    for word in spelt_out(shared["foreign"]["words"]):
         yield word, Entry("foreign")
     for kind, words in shared["grammar"].items():
         for word in spelt_out(words):

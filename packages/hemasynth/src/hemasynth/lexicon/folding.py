@@ -124,7 +124,7 @@ class Folding:
         self._known: dict[str, str] = {}
         self._by_start: dict[str, list[str]] = defaultdict(list)
         self._squeezed = {
-            _squeeze(word): word for word in sorted(words - certain) if len(word) >= _SHORT and word.isalpha()
+            _squeeze(word): word for word in sorted(words - certain) if len(word) >= _SHORT - 1 and word.isalpha()
         }
         for word in sorted((words | spelling.keys()) - certain):
             if len(word) >= _SHORT and word.isalpha():
@@ -132,6 +132,7 @@ class Folding:
 
     def inside(self, token: str) -> str:
         """Return the form of a token of a phrase: "takes up" is stored as "take up" where "take" is a word too."""
+        token = self.spelling.get(token, token)
         if token in self._alone:
             return token
         return next((stem for stem in self._stems(token) if stem in self.words), token)
@@ -172,7 +173,8 @@ class Folding:
         found = {other for other in self._by_start[word[0]] if other[:-1] == word}  # "larg"
         for other in self._by_start[word[0]]:
             shortest = min(len(word), len(other))
-            if shortest < _MIDDLE and (shortest < _SHORT + 1 or sorted(word) != sorted(other)):
+            lacks = len(word) == _MIDDLE - 1 and len(other) == _MIDDLE  # "corse"
+            if shortest < _MIDDLE and not lacks and sorted(word) != sorted(other):
                 continue
             if len(word) == len(other) < _LONG - 1 and sorted(word) != sorted(other):
                 continue  # one letter for another makes too many good words: denied, dented

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hemadata
 from hemadata.errors import InputMissingError
 
+from hemasynth.corpora import opened
 from hemasynth.faithful import Record
 from hemasynth.lexicon import Lexicon
 from hemasynth.mlm import labels as pages
@@ -48,16 +48,9 @@ def read_fields(corpus: Path, lexicon: Lexicon, subset: str, labels: Path | None
     """
     if labels is not None:
         return _some(fields(pages.rows(labels, lexicon, subset), lexicon, subset), labels, subset)
-    how = f"Build it first: hemadata build --source {SOURCE} --raw raw --out {corpus}"
-    try:
-        opened = hemadata.open(corpus)
-    except InputMissingError as error:
-        raise InputMissingError(f"There is no corpus in {corpus}. {how}") from error
-    with opened:
-        if SOURCE not in opened.sources:
-            raise InputMissingError(f"The corpus {corpus} has no {SOURCE}: it holds {', '.join(opened.sources)}. {how}")
-        columns = ["sample_id", "objects", "native_group"]
-        rows = opened.rows("detection", source=SOURCE, columns=columns)
+    otherwise = "\nor read LeukemiaAttri's pages without a corpus: --labels LeukemiaAttri_Dataset"
+    with opened(corpus, SOURCE, otherwise) as found:
+        rows = found.rows("detection", source=SOURCE, columns=["sample_id", "objects", "native_group"])
         return _some(fields(rows, lexicon, subset), corpus, subset)
 
 

@@ -1,0 +1,88 @@
+"""The forms of questions and of short answers (`replies.py`), as regular expressions."""
+
+import re
+
+
+def _any(*words: str) -> str:
+    return "|".join(words)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_NT = r"n['\u2019]t"
+_IT = r"(?:that|this|it)"
+_IT_IS = rf"{_IT}(?: is|['\u2019]s)"
+_IS_DOES = "is|are|was|were|does|do|did|has|have"
+_YES = _any(
+    "yes", "yeah", "yep", "yup", "indeed", "correct", "certainly", "right", "true", "(?:i )?agree", "i do", "agreed",
+    rf"{_IT_IS} (?:right|correct|true|so|accurate|the case)", r"[ty](?=\W*$)", "quite(?: so)?", "very", "extremely",
+    "highly", "decidedly", "markedly", "absolutely", "affirmative", "(?:most|very) (?:certainly|definitely|much so)",
+    "of course", "exactly", "precisely", "definitely", "sure", "surely", "both(?: are| of them)?",
+)  # fmt: skip
+_NO = _any(
+    "no", "nope", "nah", "none", r"[fn](?=\W*$)", "far from (?:it|that)", "anything but", "in no way", "hardly",
+    "scarcely", "not in the (?:least|slightest)", "not (?:remotely|exactly|true)",
+    "nothing of the (?:sort|kind)", "(?:i )?disagree",
+    f"i do(?: not|{_NT}) agree", "false", "not at all", "not really", "certainly not", "absolutely not", "incorrect",
+    "by no means", "definitely not", "not (?:a single )?(?:one|any)", "negative", "never", "wrong", "untrue", "not so",
+    "not quite", "on the contrary", "not in this (?:cell|case|image|one)", "not here", "of course not",
+    rf"{_IT_IS} (?:wrong|false|incorrect|untrue|not (?:so|right|true|correct|the case))",
+    "neither(?: is| are| of them| of the two)?",
+)  # fmt: skip
+WORD = _compiled(
+    rf"\s*(?:(?P<yes>{_YES})|(?P<no>{_NO}))"
+    r"\b(?=\s*(?:[,.;:!\u2014\u2013-]|$|it\b|they\b|there\b|this\b|the\b|that\b))"
+)
+# a pronoun or noun with a verb and nothing else: "It does.", "They are not, ...", "The cell hasn't."
+VERB_ALONE = _compiled(
+    r"\s*(?:it|they|this|that|there|i|we|one|(?:the|this|these|its)(?:\s+[a-z]+){1,2}?)"
+    r"(?:\s+(?:certainly|indeed|clearly|definitely|really|in fact|most certainly))?"
+    rf"\s+(?:{_IS_DOES}|ca(?={_NT})|can|could|would|will)"
+    rf"(?P<no>\s*{_NT}|\s*not|\s+never)?(?:\s+(?:indeed|so|at all|be))?\s*(?=[,.;!\u2014\u2013]|$)"
+)
+_DOUBT = _any(
+    "possibly", "maybe", "perhaps", "probably", "presumably", "conceivably", "potentially",
+    "(?:most |very |quite |un)?likely", "i (?:think|guess|suppose|believe|assume|would guess)",
+    "(?:it|they|that|this) (?:may|might|could)(?: well| very well)?(?: be)?", "could be", "might be", "may be",
+    "it is (?:possible|likely|probable)", "(?:it is )?(?:hard|difficult) to (?:say|tell)",
+    "(?:i am |i'm |it is )?not (?:entirely |quite |completely )?(?:sure|certain)", "(?:it is )?(?:uncertain|unclear)",
+)  # fmt: skip
+HEDGED = _compiled(rf"\s*(?:{_DOUBT})(?:[\s,]+(?:yes|no|not|so|yeah))?\s*(?=[,.;!\u2014\u2013-]|$|but\b)")
+CHOICE = _compiled(
+    r"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?"
+    r"(?:(?P<first>former|first(?: one| option)?)|(?P<last>latter|second(?: one| option)?|last(?: one)?))"
+    r"\s*(?=[,.;!]|$)"
+)
+LETTER = _compiled(r"\s*(?:(?:option|answer|choice)\s+)?\(?([a-f])\)?\s*[.!]?\s*$")  # "(c)"
+
+# a short answer that says yes or no in words of its own: "I can confirm that."
+SHORT_REPLY = 8  # words
+DENIES = _compiled(
+    r"\b(?:no|not|never|none|neither|nor|cannot|without|wrong|false|incorrect|untrue|deny|disagree|refute|hardly"
+    rf"|unfortunately|nope)\b|{_NT}\b"
+)
+AFFIRMS = _compiled(
+    r"\b(?:yes|yeah|yep|confirm|confirmed|both|all|agree|indeed|sure|correct|right|true|does|do|is|are|has|have|can|exactly"
+    r"|affirmative|undoubtedly|definitely|certainly|absolutely|so|ok|okay|bet)\b"
+)
+
+# questions: for what is not there, for yes or no, with the question behind or before a statement
+LACKS = _compiled(
+    r"\bwh(?:at|ich)\b.*\b(?:missing|absent|lack|lacks|lacking|not (?:there|present|seen|found|visible|contained?))\b"
+)
+LACKING = _compiled(rf"\b(?:absent|missing|lack\w*|without|no|not|none|nothing|free)\b|{_NT}\b")
+ANY = _compiled(r"\s*(?:so |and |then )?(?:any|some)\b")  # "Any granules?"
+ASKS = _compiled(rf"(?:^|[,:]\s*)(?:and\s+)?(?:{_IS_DOES}|can|could|would|should|may|might|will|am)(?:{_NT})?\b")
+_TAGS = _any(
+    "agree(?: or disagree)?", "right(?: or wrong)?", "correct(?: or (?:not|incorrect))?", "true(?: or (?:false|not))?",
+    "yes or no", "t ?/ ?f", rf"is {_IT} (?:so|right|correct|true|the case|accurate)(?: or not)?",
+    rf"(?:{_IS_DOES}){_NT} (?:it|they)", rf"(?:{_IS_DOES}) (?:it|they)(?: not)?",
+)  # fmt: skip
+TAG = _compiled(rf"(?:^|[.,;!:]\s+|\s[\u2014\u2013-]\s*)(?:(?:do|would) you )?(?:{_TAGS})\s*\?\s*$")
+TRUE_OR_FALSE = _compiled(
+    r"\s*(?:true or false|yes or no|t ?/ ?f|right or wrong|agree or disagree|correct or (?:not|incorrect))\b"
+)
+NEGATIVE_ASK = _compiled(rf"^(\s*(?:{_IS_DOES}|ca|could|would))({_NT})\b")
+LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
