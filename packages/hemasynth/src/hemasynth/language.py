@@ -31,5 +31,6 @@ def english(text: str, lexicon: Lexicon) -> bool:
     words = re.findall(r"[^\W\d_]+", text.lower())
     if len(words) <= SHORT:
         return True
-    own = sum(word in _ENGLISH or lexicon.fold(word) in lexicon.words for word in words)
-    return own > 0 and own > sum(word in _OTHER and word not in _ENGLISH for word in words)
+    other = [word for word in words if word in _OTHER and word not in _ENGLISH]
+    own = sum(word in _ENGLISH or (word not in _OTHER and lexicon.fold(word) in lexicon.words) for word in words)
+    return own > len(other)
