@@ -127,8 +127,8 @@ def test_plan_is_the_same_with_little_memory(name: str, tmp_path: Path, request:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_corpus_is_the_same_with_little_memory(jobs: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """An anchor, its follower, a source with groups; a second build that finds all of it done."""
-    wanted, options = ["wbcatt", "acevedo", "raabin", "bccd"], Options(phantom=24, jobs=jobs)
+    """An anchor, its follower, a source with groups, rows of arrays; a second build that finds all of it done."""
+    wanted, options = ["wbcatt", "acevedo", "raabin", "bccd", "bloodmnist"], Options(phantom=24, jobs=jobs)
     for folder in ("plain", "little"):
         if folder == "little":
             request.getfixturevalue("little_memory")
