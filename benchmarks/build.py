@@ -124,6 +124,8 @@ def from_generator(tree: Path, out: Path) -> None:
 
 def whole_rows(tree: Path) -> Iterator[dict[str, Any]]:
     """The columns of the corpus, by hand; what is not named here is null."""
+    from hemadata import schema
+
     facts = sources.get("bccd").facts
     nodes = {raw: to if isinstance(to, str) else to["to"] for raw, to in facts.labels.items()}
     known = {column.name: None for column in schema.columns("detection")} | facts.domain.model_dump()

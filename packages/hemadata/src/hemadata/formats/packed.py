@@ -1,6 +1,7 @@
 """Columns of one image's annotations, as small as they are without losing a bit: a plan holds millions of them."""
 
 from array import array
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -18,6 +19,10 @@ _END = "\0"
 
 def pack_numbers(numbers: "array[float]") -> tuple[bytes, Kind]:
     """Whole numbers of 16 bits, or decimals of 32, where they give exactly these numbers back; else 64 bits each."""
+    with suppress(ValueError, OverflowError):  # most are pixels: told at a quarter of the cost
+        whole = array("H", map(int, numbers))
+        if array("d", whole).tobytes() == numbers.tobytes():
+            return whole.tobytes(), _NARROW[0]
     values = np.asarray(numbers, np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         for kind in _NARROW:

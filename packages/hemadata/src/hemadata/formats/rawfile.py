@@ -117,7 +117,7 @@ class RawFile:
         """
         if self.size > MAX_PAGE:
             raise FormatError(f"{self.name}: {self.size:,} bytes; at most {MAX_PAGE:,} of a page are read.")
-        with self._trouble_told():
+        try:
             data = self.read()
             encoding = _encoding(data)
             if encoding != UTF16 and b"\0" in data:  # UTF-16 without its mark, or no text: it would pass as UTF-8
@@ -128,6 +128,8 @@ class RawFile:
                 if fallback is None:
                     raise
                 return data.decode(fallback)
+        except (OSError, UnicodeError) as error:
+            raise self._trouble(error) from error
 
     def lines(self, fallback: str | None = None) -> Iterator[str]:
         """The same line by line, endings as they are, for a text that need not be held whole.
@@ -167,12 +169,15 @@ class RawFile:
     def _trouble_told(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            raise FormatError(f"{self.name}: cannot be read ({error.strerror}).") from error
-        except UnicodeError as error:
-            where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-            why = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
-            raise FormatError(f"{self.name}: not UTF-8 text ({why}{where}).") from error
+        except (OSError, UnicodeError) as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError | UnicodeError) -> FormatError:
+        if isinstance(error, OSError):
+            return FormatError(f"{self.name}: cannot be read ({error.strerror}).")
+        where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        why = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+        return FormatError(f"{self.name}: not UTF-8 text ({why}{where}).")
 
 
 def _encoding(head: bytes) -> str:

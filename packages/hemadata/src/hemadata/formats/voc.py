@@ -11,7 +11,7 @@ from sys import intern
 
 from hemadata.errors import FormatError
 from hemadata.formats.boxes import Boxes
-from hemadata.formats.decimals import decimal
+from hemadata.formats.decimals import decimals
 from hemadata.formats.xml_page import root_of
 
 _OBJECT = re.compile(
@@ -55,19 +55,28 @@ def boxes_of(found: Iterable[tuple[str, ...]], first: int) -> Boxes:
     Raises:
         FormatError: a corner is no number.
     """
+    found = list(found)
+    try:
+        sides = iter(decimals([corner for _, *corners in found for corner in corners]))
+    except ValueError as error:
+        raise _no_numbers(found) from error
     numbers: list[float] = []
-    labels: list[str] = []
-    for name, xmin, ymin, xmax, ymax in found:
-        try:
-            x, y = decimal(xmin), decimal(ymin)
-            width, height = decimal(xmax) - x, decimal(ymax) - y
-        except ValueError as error:
-            corners = xmin, ymin, xmax, ymax
-            raise FormatError(f"a {name.strip()} box has corners {corners}, which are not numbers") from error
+    for x, y, right, bottom in zip(sides, sides, sides, sides, strict=True):
+        width, height = right - x, bottom - y
         # Equal corners are a click without a drag, not a box of one pixel: they stay degenerate.
         numbers += (x - first, y - first, width + first if width else 0.0, height + first if height else 0.0)
-        labels.append(intern(name.strip()))  # a set has a handful of class words: each is kept once
+    labels = [intern(name.strip()) for name, *_ in found]  # a set has a handful of class words: each is kept once
     return Boxes(array("d", numbers), tuple(labels))
+
+
+def _no_numbers(found: Iterable[tuple[str, ...]]) -> FormatError:
+    """The error of the first box with a corner that is no number."""
+    for name, *corners in found:
+        try:
+            decimals(corners)
+        except ValueError:
+            return FormatError(f"a {name.strip()} box has corners {tuple(corners)}, which are not numbers")
+    raise AssertionError("all of them are numbers")
 
 
 def page(filename: str, size: tuple[int, int], boxes: Iterable[tuple[str, tuple[int, int, int, int]]]) -> str:
