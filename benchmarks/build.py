@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hemadata import schema, sources
+from hemadata import schema
 from hemadata.build import Options, build
 from PIL import Image
 
@@ -123,12 +123,16 @@ def from_generator(tree: Path, out: Path) -> None:
 
 
 def whole_rows(tree: Path) -> Iterator[dict[str, Any]]:
-    """The columns of the corpus, by hand; what is not named here is null."""
-    from hemadata import schema
+    """The columns of the corpus, by hand; what is not named here is null.
 
-    facts = sources.get("bccd").facts
+    Imports are its own: `datasets` hashes what a generator's globals hold.
+    """
+    from hemadata import schema as tables
+    from hemadata import sources as pages
+
+    facts = pages.get("bccd").facts
     nodes = {raw: to if isinstance(to, str) else to["to"] for raw, to in facts.labels.items()}
-    known = {column.name: None for column in schema.columns("detection")} | facts.domain.model_dump()
+    known = {column.name: None for column in tables.columns("detection")} | facts.domain.model_dump()
     known |= {"source": "bccd", "source_version": facts.version, "license": facts.license, "encoding_source": "jpeg"}
     of_object = dict.fromkeys(("bbox_raw", "attributes", "ratings", "rle", "source_id", "flags"))
     for row in rows(tree):
