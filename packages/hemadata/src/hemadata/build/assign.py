@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 from filelock import FileLock
 
 from hemadata import schema
-from hemadata.arrow import ROW_GROUP_ROWS, to_table, told, write_tables
+from hemadata.arrow import ROW_GROUP_ROWS, read_tables, to_table, write_tables
 from hemadata.atomic import publish
 from hemadata.build.dealing import Brief
 from hemadata.build.plan import Plan
@@ -58,15 +57,9 @@ def _parts(path: Path | None, corpus: Path) -> Iterator[pa.Table]:
     if not path:
         return
     advice = f"Remove it: the version before it is in force then, and hemadata split {corpus} makes a new one."
-    with told(path, advice), pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            table = file.read_row_group(number)
-            table.validate(full=True)
-            if "own_group" not in table.column_names:  # versions of old
-                table = table.append_column("own_group", pa.nulls(table.num_rows, pa.string()))
-            own = pc.coalesce(table["own_group"], table["group_id"])
-            table = table.set_column(table.schema.get_field_index("own_group"), "own_group", own)
-            yield table.select(ARROW.names).cast(ARROW)
+    for table in read_tables(path, ARROW, advice=advice):
+        own = pc.coalesce(table["own_group"], table["group_id"])  # versions of old have no such column
+        yield table.set_column(table.schema.get_field_index("own_group"), ARROW.field("own_group"), own)
 
 
 def assign(corpus: Path, plan: Plan, write: bool = True) -> Mapping[str, Assigned]:

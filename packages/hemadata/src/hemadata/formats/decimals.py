@@ -15,7 +15,7 @@ def decimal(text: str | float) -> float:
 
 
 def decimals(texts: Sequence[str]) -> list[float]:
-    """Several of them, at a third of the cost.
+    """Several of them, looked at and read together.
 
     Raises:
         ValueError: one is no number.

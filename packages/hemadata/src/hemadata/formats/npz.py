@@ -22,6 +22,7 @@ from hemadata.formats.rawfile import RawFile
 from hemadata.formats.rawtree import RawTree
 from hemadata.formats.spool import Spool
 
+# What zipfile raises for an archive that is cut or lies.
 DAMAGE = zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, UnicodeError
 # What numpy raises for a header that is no literal of the right form.
 HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError)
@@ -168,13 +169,5 @@ def _refuse_packed(file: RawFile) -> None:
 def _damage_told(file: RawFile) -> Iterator[None]:
     try:
         yield
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        UnicodeError,
-    ) as error:
+    except DAMAGE as error:
         raise LayoutError(f"{file.path}: the archive is cut or damaged ({error}). Download it again.") from error
