@@ -89,6 +89,16 @@ def test_frozen_parts_are_in_eval_mode(tokenizer: T5Tokenizer) -> None:
         set_trainable(model, ["scef"])
 
 
+def test_smoothed_targets_are_a_part_of_every_class(batches: dict[str, Batch], tokenizer: T5Tokenizer) -> None:
+    model, batch = build(tokenizer).eval(), batches["classification"]
+    assert batch.images is not None and batch.padding is not None and batch.labels is not None
+    likely = model.classify(batch.images, batch.padding).double().log_softmax(-1)  # [B, classes]
+    right = -likely.gather(-1, batch.labels[:, None]).mean()
+    for part in (0.0, 0.1):
+        found = step_loss(model, tokenizer, batch, label_smoothing=part)["classification"]
+        torch.testing.assert_close(found.double(), (1 - part) * right - part * likely.mean(), rtol=1e-5, atol=1e-5)
+
+
 def test_steps_learn_a_batch(batches: dict[str, Batch], tokenizer: T5Tokenizer) -> None:
     """Every task's loss on its own batch falls to less than two thirds in a few steps."""
     for task, steps in (("classification", 30), ("segmentation", 30), ("detection", 25), ("vqa", 25)):

@@ -148,6 +148,7 @@ class StageConfig(_Strict):
         lr_drop: epochs before the learning rates fall to a tenth; None: never.
         warmup: steps in which the learning rates rise from zero; 0 as in table 5.
         clip: largest norm of the gradient; a longer one is shortened (docs/training.md, row 21).
+        label_smoothing: part of each cell's target that is spread evenly over all classes, in classification.
         ema: decay of the running mean of the weights that is then handed on and evaluated; None: the last weights are.
         classes: of the heads with a loss; 0: no loss. A checkpoint holds all heads all the same.
         trainable: parts of the model that learn; the others are frozen and in eval mode.
@@ -168,6 +169,7 @@ class StageConfig(_Strict):
     lr_drop: Positive | None = None
     warmup: Annotated[int, Field(ge=0)] = 0
     clip: Annotated[float, Field(gt=0)] = 0.1
+    label_smoothing: Part = 0.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     classes: dict[Literal["detection", "classification", "segmentation"], Annotated[int, Field(ge=0)]]
     trainable: Annotated[tuple[Group, ...], Field(min_length=1)]

@@ -191,7 +191,13 @@ class Trainer:
                 batch = part.padded_to(whole.height, whole.width).to(self.machine.device)
                 with record_function("forward"):
                     found = step_loss(
-                        self.model, self.tokenizer, batch, noise, whole=whole, precision=self.settings.precision
+                        self.model,
+                        self.tokenizer,
+                        batch,
+                        noise,
+                        whole=whole,
+                        precision=self.settings.precision,
+                        label_smoothing=stage.label_smoothing,
                     )
                 with record_function("backward"):
                     torch.stack(list(found.values())).sum().backward()  # type: ignore[no-untyped-call]

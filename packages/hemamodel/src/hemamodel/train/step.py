@@ -30,6 +30,7 @@ def step_loss(
     noise: bool = True,
     whole: Whole | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
+    label_smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
     """Weighted terms of a batch; their sum is the loss.
 
@@ -41,16 +42,23 @@ def step_loss(
         noise: denoising on; off for a validation loss.
         whole: of which this batch is a part: the terms of all parts then add up to those of the whole. None: of itself.
         precision: what the model computes in; losses and geometry stay in float32.
+        label_smoothing: part of a target that is spread over all classes, in classification.
     """
     if whole is None:
         whole = Whole.of([batch], tokenizer, model.config.text.max_length)
     device = batch.original_sizes.device.type
     with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
-        return _loss(model, tokenizer, batch, seed, noise, whole)
+        return _loss(model, tokenizer, batch, seed, noise, whole, label_smoothing)
 
 
 def _loss(
-    model: UniHema, tokenizer: T5Tokenizer, batch: Batch, seed: int, noise: bool, whole: Whole
+    model: UniHema,
+    tokenizer: T5Tokenizer,
+    batch: Batch,
+    seed: int,
+    noise: bool,
+    whole: Whole,
+    label_smoothing: float,
 ) -> dict[str, Tensor]:
     part = len(batch) / whole.images
     if batch.task in ("vqa", "mlm"):
@@ -59,7 +67,8 @@ def _loss(
     if batch.task == "classification":
         assert batch.labels is not None
         logits = model.classify(batch.images, batch.padding)
-        return {"classification": part * cross_entropy(logits.float(), batch.labels)}
+        loss = cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+        return {"classification": part * loss}
     prompt = prompt_of(model, tokenizer, batch)
     if batch.task == "segmentation":
         assert batch.masks is not None
