@@ -52,12 +52,13 @@ def test_packed_values_and_texts_come_back(values: tuple[str | None, ...]) -> No
 @given(st.lists(st.tuples(st.tuples(*[st.floats(0, 900)] * 4), WORD, st.sampled_from(["", "7", "07", "x", None]))))
 def test_boxes_say_what_they_were_given(given: list[tuple[Any, str | None, str | None]]) -> None:
     boxes = [Box(xywh, label, (("size", label, None),) if label else (), source_id) for xywh, label, source_id in given]
-    packed = Boxes.of(boxes)
-    assert len(packed) == len(boxes)
-    assert [(b.xywh, b.label_raw, b.attributes) for b in packed] == [(b.xywh, b.label_raw, b.attributes) for b in boxes]
-    if any(box.source_id for box in boxes):
-        assert [box.source_id for box in packed] == [box.source_id for box in boxes]
-    assert packed.words() == {box.label_raw for box in boxes}
+    for columns in (Boxes.of(boxes), Boxes.unpacked(Boxes.of(boxes).packed())):
+        assert len(columns) == len(boxes)
+        told = [(box.xywh, box.label_raw, box.attributes) for box in boxes]
+        assert [(box.xywh, box.label_raw, box.attributes) for box in columns] == told
+        if any(box.source_id for box in boxes):
+            assert [box.source_id for box in columns] == [box.source_id for box in boxes]
+        assert columns.words() == {box.label_raw for box in boxes}
 
 
 @pytest.mark.parametrize("held", [1, 3, 1000])

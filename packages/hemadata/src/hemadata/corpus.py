@@ -1,6 +1,5 @@
 """Reading a corpus: rows by task and split, images by one `pread`, views, prompts."""
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -263,8 +262,10 @@ class Corpus:
             os.close(self._files.popitem()[1])
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # half made, or the interpreter is going
+        try:  # noqa: SIM105 - contextlib may be gone when the interpreter is going
             self.close()
+        except Exception:  # half made
+            pass
 
     def __enter__(self) -> "Corpus":
         return self

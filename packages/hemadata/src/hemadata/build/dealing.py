@@ -13,7 +13,8 @@ import xxhash
 
 from hemadata.sources.base import Ref
 
-HELD = 1 << 12  # references that stay in memory
+HELD = 1 << 12  # references that stay in memory, if they have
+HELD_BOXES = 1 << 18  # boxes at the most: 20 MB
 PARTS = 256  # lists that they wait in, by the leading bits of their hashes
 
 
@@ -56,7 +57,7 @@ class Dealing:
     """
 
     def __init__(self, source: str) -> None:
-        self._source, self._waiting = source, 0
+        self._source, self._waiting, self._boxes = source, 0, 0
         self._lists: list[list[Ref]] = [[] for _ in range(PARTS)]
         self._counts = [0] * PARTS
         self._places: list[list[tuple[int, int, int]]] = [[] for _ in range(PARTS)]  # start, end of briefs, end
@@ -72,7 +73,8 @@ class Dealing:
         self._lists[part].append(ref)
         self._counts[part] += 1
         self._waiting += 1
-        if self._waiting == HELD:
+        self._boxes += len(ref.objects or ())
+        if self._waiting == HELD or self._boxes >= HELD_BOXES:
             self._put_away()
 
     def __len__(self) -> int:
@@ -121,7 +123,7 @@ class Dealing:
                 self._file.write(briefs + whole)
                 self._places[part].append((end, end + len(briefs), end := end + len(briefs) + len(whole)))
                 self._lists[part] = []
-        self._waiting = 0
+        self._waiting = self._boxes = 0
 
     def _read(self, start: int, end: int) -> bytes:
         assert self._file

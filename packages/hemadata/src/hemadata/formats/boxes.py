@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 from hemadata.formats.packed import (
     pack_numbers,
@@ -20,6 +20,9 @@ Attribute = tuple[str, str | None, str | None]
 
 Rating = tuple[str, str]
 """A rater and the class word that he gave; who gave none has no rating."""
+
+Packed = tuple[Any, ...]
+"""Columns of the boxes of an image, packed."""
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Box:
 
 
 class Boxes(Sequence[Box]):
-    """The objects of one image, packed: a plan holds them for every image, at a fortieth of the memory of single boxes.
+    """The objects of one image, column by column: at a quarter of the memory of single boxes, and faster.
 
     Args:
         numbers: x, y, w, h of each, one after the other.
@@ -55,7 +58,7 @@ class Boxes(Sequence[Box]):
         flags: of each, or empty where none has any.
     """
 
-    __slots__ = ("_attributes", "_codes", "_flags", "_kind", "_numbers", "_ratings", "_source_ids", "_words")
+    __slots__ = ("attributes", "flags", "labels", "numbers", "ratings", "source_ids")
 
     def __init__(
         self,
@@ -66,46 +69,32 @@ class Boxes(Sequence[Box]):
         ratings: tuple[tuple[Rating, ...], ...] = (),
         flags: tuple[tuple[str, ...], ...] = (),
     ) -> None:
-        self._numbers, self._kind = pack_numbers(numbers)
-        self._words, self._codes = pack_values(labels)
-        self._attributes = pack_values(attributes) if attributes else None
-        self._source_ids = pack_texts(source_ids) if source_ids else None
-        self._ratings = pack_values(ratings) if ratings else None
-        self._flags = pack_values(flags) if flags else None
+        self.numbers, self.labels, self.attributes = numbers, labels, attributes
+        self.source_ids, self.ratings, self.flags = source_ids, ratings, flags
 
-    @property
-    def numbers(self) -> "array[float]":
-        """x, y, w, h of each, one after the other."""
-        return unpack_numbers(self._numbers, self._kind)
+    def packed(self) -> Packed:
+        """What `unpacked` makes equal boxes of, at a tenth of their memory: for readers that must hold all at once."""
+        return (
+            pack_numbers(self.numbers),
+            pack_values(self.labels),
+            self.attributes and pack_values(self.attributes),
+            self.source_ids and pack_texts(self.source_ids),
+            self.ratings and pack_values(self.ratings),
+            self.flags and pack_values(self.flags),
+        )
 
-    @numbers.setter
-    def numbers(self, numbers: "array[float]") -> None:
-        self._numbers, self._kind = pack_numbers(numbers)
-
-    @property
-    def labels(self) -> tuple[str | None, ...]:
-        """Raw class word of each."""
-        return unpack_values(self._words, self._codes)
-
-    @property
-    def attributes(self) -> tuple[tuple[Attribute, ...], ...]:
-        """Attributes of each; empty where none has any."""
-        return unpack_values(*self._attributes) if self._attributes else ()
-
-    @property
-    def source_ids(self) -> tuple[str | None, ...]:
-        """Number of each in the source; empty where none has one."""
-        return () if self._source_ids is None else unpack_texts(self._source_ids)
-
-    @property
-    def ratings(self) -> tuple[tuple[Rating, ...], ...]:
-        """Ratings of each; empty where none has any."""
-        return unpack_values(*self._ratings) if self._ratings else ()
-
-    @property
-    def flags(self) -> tuple[tuple[str, ...], ...]:
-        """Flags of each; empty where none has any."""
-        return unpack_values(*self._flags) if self._flags else ()
+    @classmethod
+    def unpacked(cls, packed: Packed) -> "Boxes":
+        """The boxes that `packed` was asked of."""
+        numbers, labels, attributes, source_ids, ratings, flags = packed
+        return cls(
+            unpack_numbers(*numbers),
+            unpack_values(*labels),
+            attributes and unpack_values(*attributes),
+            source_ids and unpack_texts(source_ids),
+            ratings and unpack_values(*ratings),
+            flags and unpack_values(*flags),
+        )
 
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> "Boxes":
@@ -120,8 +109,7 @@ class Boxes(Sequence[Box]):
 
     def words(self) -> set[str | None]:
         """Every class word, those of single raters too."""
-        ratings = self._ratings[0] if self._ratings else ()
-        return {*self._words, *(word for rated in ratings for _, word in rated)}
+        return {*self.labels, *(word for rated in self.ratings for _, word in rated)}
 
     def frames(self) -> Iterator[XYWH]:
         """x, y, w, h of each."""
@@ -129,7 +117,7 @@ class Boxes(Sequence[Box]):
         return zip(numbers, numbers, numbers, numbers, strict=True)
 
     def __len__(self) -> int:
-        return len(self._words if self._codes is None else self._codes)
+        return len(self.labels)
 
     def __iter__(self) -> Iterator[Box]:
         count = len(self)

@@ -52,7 +52,7 @@ def to_stored(boxes: Boxes, size: tuple[int, int], frame: int) -> Boxes:
         return boxes
     shown = turn_size(*size, frame)
     numbers = array("d", [n for box in boxes.frames() for n in turn_box(box, *shown, _BACK[frame])])
-    return Boxes(numbers, boxes.labels, boxes.attributes, boxes.source_ids, boxes.ratings)
+    return Boxes(numbers, boxes.labels, boxes.attributes, boxes.source_ids, boxes.ratings, boxes.flags)
 
 
 def score(pictures: Iterable[tuple[bytes, Boxes]], frame: int) -> float:

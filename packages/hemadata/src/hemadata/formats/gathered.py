@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from hemadata.formats.boxes import Attribute, Boxes
+from hemadata.formats.boxes import Attribute, Boxes, Packed
 from hemadata.formats.packed import shared
 from hemadata.geometry import XYWH
 
@@ -18,7 +18,7 @@ class Gathered:
     """Boxes by the name of their picture, in the order in which names were first given."""
 
     def __init__(self) -> None:
-        self._packed: dict[str, Boxes | None] = {}
+        self._packed: dict[str, Packed | None] = {}
         self._clear()
 
     def _clear(self) -> None:
@@ -56,7 +56,8 @@ class Gathered:
         """Name and boxes of each; boxes of one picture in the order in which they were added."""
         self._pack()
         for picture in list(self._packed):
-            yield picture, self._packed.pop(picture) or Boxes.of([])
+            packed = self._packed.pop(picture)
+            yield picture, Boxes.unpacked(packed) if packed else Boxes.of([])
 
     def _pack(self) -> None:
         of, numbers = np.asarray(self._of), np.asarray(self._xywh).reshape(-1, 4)
@@ -73,8 +74,9 @@ class Gathered:
                 (),
                 _unless_empty([self._flags[place] for place in places]),
             )
-            before = self._packed.get(picture)
-            self._packed[picture] = Boxes.of([*before, *boxes]) if before else boxes
+            if before := self._packed.get(picture):
+                boxes = Boxes.of([*Boxes.unpacked(before), *boxes])
+            self._packed[picture] = boxes.packed()
             start = end
         self._clear()
 
