@@ -74,22 +74,22 @@ class Boxes(Sequence[Box]):
 
     def packed(self) -> Packed:
         """What `unpacked` makes equal boxes of, at a tenth of their memory: for readers that must hold all at once."""
-        return (
-            pack_numbers(self.numbers),
-            pack_values(self.labels),
+        rare = (
             self.attributes and pack_values(self.attributes),
             self.source_ids and pack_texts(self.source_ids),
             self.ratings and pack_values(self.ratings),
             self.flags and pack_values(self.flags),
         )
+        return *pack_numbers(self.numbers), *pack_values(self.labels), *(rare if any(rare) else ())
 
     @classmethod
     def unpacked(cls, packed: Packed) -> "Boxes":
         """The boxes that `packed` was asked of."""
-        numbers, labels, attributes, source_ids, ratings, flags = packed
+        numbers, kind, labels, codes, *rare = packed
+        attributes, source_ids, ratings, flags = rare or ((), (), (), ())
         return cls(
-            unpack_numbers(*numbers),
-            unpack_values(*labels),
+            unpack_numbers(numbers, kind),
+            unpack_values(labels, codes),
             attributes and unpack_values(*attributes),
             source_ids and unpack_texts(source_ids),
             ratings and unpack_values(*ratings),

@@ -9,9 +9,15 @@ import numpy as np
 from hemadata.formats.boxes import Attribute, Boxes, Packed
 from hemadata.formats.packed import shared
 from hemadata.geometry import XYWH
+from hemadata.shelf import Shelf
 
 Value = TypeVar("Value")
 HELD = 1 << 18  # boxes that wait to be packed: 40 MB
+
+
+def shelf_of_boxes() -> Shelf[Boxes]:
+    """A shelf for the boxes of pictures."""
+    return Shelf(Boxes.packed, lambda _, packed: Boxes.unpacked(packed))
 
 
 class Gathered:
@@ -58,6 +64,12 @@ class Gathered:
         for picture in list(self._packed):
             packed = self._packed.pop(picture)
             yield picture, Boxes.unpacked(packed) if packed else Boxes.of([])
+
+    def by_picture(self) -> Shelf[Boxes]:
+        """The same by name."""
+        shelf = shelf_of_boxes()
+        shelf.update(self.pictures())
+        return shelf
 
     def _pack(self) -> None:
         of, numbers = np.asarray(self._of), np.asarray(self._xywh).reshape(-1, 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hemadata.errors import FormatError, LayoutError
 from hemadata.formats.rawtree import RawFile
@@ -40,20 +40,28 @@ def pairs(
         problem: told of every image and partner that stands alone.
         partner: what a partner is, for messages.
     """
+    for key, image, other in joined(images, partners):
+        if image and other:
+            yield key, image, other
+        elif image:
+            problem(image, key, "missing_annotation", f"no {partner} of that name")
+        elif other:
+            problem(other, key, "missing_image", f"no image of that name for this {partner}")
+
+
+def joined(
+    images: Mapping[str, RawFile], partners: Mapping[str, Content]
+) -> Iterator[tuple[str, RawFile | None, Content | None]]:
+    """Key, image and partner of every key that either has, in the order of the keys; None where one is missing."""
     both = merge(_told_apart(images, 0), _told_apart(partners, 1), key=itemgetter(0, 1))
     for key, group in groupby(both, key=itemgetter(0)):
-        files = [file for _, _, file in group]
-        if len(files) == 2:
-            yield key, files[0], files[1]
-        elif key in images:
-            problem(files[0], key, "missing_annotation", f"no {partner} of that name")
-        else:
-            problem(files[0], key, "missing_image", f"no image of that name for this {partner}")
+        found: dict[int, Any] = {kind: value for _, kind, value in group}
+        yield key, found.get(0), found.get(1)
 
 
-def _told_apart(files: Mapping[str, RawFile], kind: int) -> Iterator[tuple[str, int, RawFile]]:
-    in_order = files.items() if isinstance(files, InOrder) else sorted(files.items())
-    return ((key, kind, file) for key, file in in_order)
+def _told_apart(values: Mapping[str, Any], kind: int) -> Iterator[tuple[str, int, Any]]:
+    in_order = values.items() if isinstance(values, InOrder) else sorted(values.items())
+    return ((key, kind, value) for key, value in in_order)
 
 
 def matched(

@@ -8,10 +8,11 @@ from hemadata.errors import FormatError, LayoutError
 from hemadata.formats import coco, voc, yolo
 from hemadata.formats.boxes import Boxes
 from hemadata.formats.decimals import decimal
-from hemadata.formats.gathered import Gathered
-from hemadata.formats.paired import PICTURES, Problem, by_key, matched
+from hemadata.formats.gathered import Gathered, shelf_of_boxes
+from hemadata.formats.paired import PICTURES, Problem, by_key, joined, matched
 from hemadata.formats.rawtree import RawFile, RawTree
 from hemadata.formats.tables import read_records
+from hemadata.shelf import Shelf
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 Found = Iterator[tuple[str | None, RawFile, Boxes]]
@@ -70,7 +71,7 @@ def source_photograph(stem: str) -> str:
 def _by_page(
     tree: RawTree,
     pages: list[RawFile],
-    parse: Callable[[RawFile], dict[str, Boxes]],
+    parse: Callable[[RawFile], Shelf[Boxes]],
     problem: Problem,
     is_whole: bool = True,
 ) -> Found:
@@ -84,18 +85,20 @@ def _by_page(
             for name, file in tree.files.items()
             if name.startswith(top) and "/" not in name[len(top) :] and _is_picture(name)
         }
-        for name, image in images.items():
-            if (boxes := boxes_of.pop(name, None)) is not None or not is_whole:
-                yield _split(top), image, boxes if boxes is not None else Boxes.of([])
-            else:
+        for name, image, boxes in joined(images, boxes_of):
+            if image is None:
+                problem(page, name, "missing_image", f"no {name} beside it")
+            elif boxes is None and is_whole:
                 problem(image, name, "missing_annotation", f"{page.name} does not name it")
-        for name in boxes_of:
-            problem(page, name, "missing_image", f"no {name} beside it")
+            else:
+                yield _split(top), image, Boxes.of([]) if boxes is None else boxes
 
 
-def _coco(page: RawFile) -> dict[str, Boxes]:
+def _coco(page: RawFile) -> Shelf[Boxes]:
     # By name: number 0 is a category for the whole project in some exports and a class in others.
-    return {name.rpartition("/")[2]: boxes for name, boxes in coco.read(page)}
+    shelf = shelf_of_boxes()
+    shelf.update((name.rpartition("/")[2], boxes) for name, boxes in coco.read(page))
+    return shelf
 
 
 def _voc(page: RawFile) -> Boxes:
@@ -108,7 +111,7 @@ def _voc(page: RawFile) -> Boxes:
     return boxes
 
 
-def _table(page: RawFile) -> dict[str, Boxes]:
+def _table(page: RawFile) -> Shelf[Boxes]:
     found = Gathered()
     for row in read_records(page, {"filename", "class", *SIDES}):
         try:
@@ -116,10 +119,10 @@ def _table(page: RawFile) -> dict[str, Boxes]:
         except ValueError as error:
             raise FormatError(f"{page.name}: a box of {row['filename']} has no numbers ({error}).") from error
         found.add(row["filename"], (x0, y0, x1 - x0, y1 - y0), row["class"])
-    return dict(found.pictures())
+    return found.by_picture()
 
 
-def _keras(tree: RawTree, page: RawFile) -> dict[str, Boxes]:
+def _keras(tree: RawTree, page: RawFile) -> Shelf[Boxes]:
     """Lines `picture x1,y1,x2,y2,class ...`; the words of the classes stand one a line in a file beside it."""
     place = page.name.removeprefix(tree.prefix).replace("_annotations.txt", "_classes.txt")
     words = [word.strip() for word in tree.file(place).text().splitlines() if word.strip()]
@@ -136,7 +139,7 @@ def _keras(tree: RawTree, page: RawFile) -> dict[str, Boxes]:
                 found.add(name, (x0, y0, x1 - x0, y1 - y0), words[_place(kind, len(words))])
         except (ValueError, OverflowError) as error:
             raise FormatError(f"{page.name}, line {count}: expected picture x1,y1,x2,y2,class ({error}).") from error
-    return dict(found.pictures())
+    return found.by_picture()
 
 
 def _place(number: float, count: int) -> int:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import md5
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ WORDS = {"leishmania_clump": "concentrated_leishman_parasite", "leishmania": "le
 
 def index(raw: Raw) -> Iterator[Ref]:
     """One reference per picture; augmented copies of a photograph are one group."""
-    found = list(roboflow.read(raw.own, raw.problem))
-    count = Counter(split for split, _, _ in found)
-    is_paper = all(count[split] == images for split, images in PAPER.items())
-    for split, image, boxes in found:
+    found = roboflow.read(raw.own, raw.problem)
+    first = list(islice(found, sum(PAPER.values()) + 1))
+    is_paper = Counter(split for split, _, _ in first) == PAPER
+    for split, image, boxes in chain(first, found):
         photograph = roboflow.source_photograph(image.stem)
         key = f"{split}/{image.stem}" if split else image.stem
         yield Ref(
