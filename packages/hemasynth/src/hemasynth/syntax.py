@@ -1,6 +1,6 @@
 """The little grammar that the checker needs: the noun that a value belongs to."""
 
-from hemasynth import negation, scope
+from hemasynth import absence, negation, scope
 from hemasynth.lexicon import Lexicon
 from hemasynth.tokens import Term
 
@@ -54,7 +54,7 @@ class Sentence:
         if self.noun(at + 1):
             head = self._head(at + 1)
             return [head, *range(head - 1, at, -1)]  # "a high N/C ratio cell"
-        if (paired := self._respectively(at)) is not None:
+        if (paired := self.in_turn(at)) is not None:
             return [paired]
         first = self._chain_start(at)
         verb = self._verb_before(first)
@@ -78,7 +78,7 @@ class Sentence:
             return behind
         return [] if copula and first > 1 else self.later(at)
 
-    def _respectively(self, at: int) -> int | None:
+    def in_turn(self, at: int) -> int | None:
         """Pair nouns and values in their order: "cell and nucleus are round and indented, respectively"."""
         if not self._in_order():
             return None
@@ -86,7 +86,7 @@ class Sentence:
         if verb is None:
             return None
         nouns = [i for i in range(verb) if self.noun(i) and not self.noun(i + 1)]
-        values = [i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone")]
+        values = [i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone", "absent", "present")]
         return nouns[values.index(at)] if len(nouns) == len(values) and at in values else None
 
     def _in_order(self) -> bool:
@@ -257,44 +257,4 @@ class Sentence:
 
     def absent_after(self, at: int) -> bool:
         """Tell whether the clause after a noun denies it: "are absent", "are not visible", "cannot be seen"."""
-        negated = False
-        while self.kind(at + 1) in ("value", "alone"):
-            at += 1  # "dense clumps are absent"
-        for i in range(self._phrase_after(self._last_of(at)), len(self.terms)):
-            kind = self.kinds[i]
-            if kind == "absent":
-                return not negated
-            if kind == "not_predicate":
-                negated = True
-            elif kind == "not_phrase" and (
-                self.kind(i + 1) in ("end", "and", "break")
-                or (self.word(i) == "lacking" and self.word(i + 1) in ("in", "from", "within"))
-            ):
-                return not negated  # "granules are lacking"
-            elif kind == "present" and negated:
-                return True
-            elif kind in ("and", "break") and "absent" in self.kinds[i:] and self.word(i + 1) in ("there", "none"):
-                continue  # "one looks for granules, there are none"
-            elif self.word(i) == "," and self.word(i + 1) in ("its", "their") and self.word(i + 2) == "presence":
-                continue  # "as for vacuoles, their presence could not be established"
-            elif kind in ("with", "anchor") and "presence" in (self.word(j) for j in range(at, i)):
-                continue
-            elif kind in ("and", "break", "value", "alone", "anchor", "label", "with", "relative", "have"):
-                return False
-        return False
-
-    def _phrase_after(self, at: int) -> int:
-        """Return where the verb of "segmentation of the nucleus is absent" stands, or what follows the noun."""
-        i = at + 1
-        if self.word(i) not in ("of", "in", "within", "inside"):
-            return i
-        while self.kind(i) in ("with", "determiner", "value", "anchor", "other"):
-            i += 1
-        return i if self.kind(i) == "be" and self.noun(i - 1) else at + 1
-
-    def _last_of(self, at: int) -> int:
-        """Return the last noun of "granules and vacuoles", which share what follows them."""
-        i = at + 1
-        while self.word(i) in ("and", "or") or (i > at + 1 and self.kind(i) in ("determiner", "value")):
-            i += 1
-        return i if i > at + 1 and self.noun(i) in self.lexicon.exists else at
+        return absence.absent_after(self, at)

@@ -4,18 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hemasynth import marks
 from hemasynth.lexicon import Entry, Lexicon
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&+%\u2014\u2013]", re.UNICODE)
-_POSSESSIVE = re.compile(r"(?<=\w)'(s\b|(?=\s|$))")
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&+%\u2014\u2013\u2295\u2296]", re.UNICODE)
 _OTHER, _END, _FOREIGN = Entry("other"), Entry("end"), Entry("foreign")
 _SENTENCE_ENDS = frozenset(".;!?")
-_TAG = re.compile(r"</?(?P<name>[a-z]{1,6})\s*/?>", re.IGNORECASE)
-_LINE = re.compile(r"\n(?=\s*(?:[-*\u2022#]|\d{1,2}[.)]|[A-Z]))")  # a new line that is no mere wrap
-_NUMBERED = re.compile(r"(?:^|(?<=[\s;:]))\d{1,2}[.)](?=\s+[*_]*[A-Z])")  # "1. Nucleus: ... 2. Cytoplasm: ..."
-_ENDING_TAGS = frozenset({"br", "p", "li", "ul", "ol", "div", "tr", "td"})
-_DASH = re.compile(r" - (?=(?:it|this|they|there|its|the|that|which) )", re.IGNORECASE)  # between clauses
-_BRACKETS = re.compile(r"\([^()]*\)")
 _PREFIXES = frozenset({"multi", "bi", "tri", "poly", "non", "un", "mono", "hyper", "hypo"})
 
 
@@ -37,7 +31,7 @@ class Term:
 
 def sentences(text: str, lexicon: Lexicon) -> Iterator[tuple[list[Term], str]]:
     """Split a text into sentences: their terms, and the character that ends them ("" at the end of the text)."""
-    plain = _plain(text)
+    plain = marks.plain(text)
     found = list(_TOKEN.finditer(plain))
     words = [lexicon.fold(match.group().lower()) for match in found]
     terms: list[Term] = []
@@ -61,27 +55,6 @@ def sentences(text: str, lexicon: Lexicon) -> Iterator[tuple[list[Term], str]]:
         at = end
     if terms:
         yield terms, ""
-
-
-def _plain(text: str) -> str:
-    """Take the marks of lists and pages out of a text, character for character, so that spans stay true."""
-    plain = text.replace("\u2019", "'").replace("\u2236", ":")
-    plain = _DASH.sub(" \u2014 ", plain)
-    plain = _POSSESSIVE.sub(lambda match: " " * len(match.group()), plain)
-    plain = _BRACKETS.sub(lambda match: match.group().replace(";", ","), plain)
-    if "<" in plain:
-        plain = _TAG.sub(
-            lambda match: (";" if match["name"].lower() in _ENDING_TAGS else " ").ljust(len(match[0])), plain
-        )
-    if "\n" in plain:
-        plain = _LINE.sub(";", plain)
-    if len(_NUMBERED.findall(plain)) > 1:
-        plain = _NUMBERED.sub(lambda match: ";".ljust(len(match[0])), plain)
-    return plain
-
-
-def _blank_tag(match: re.Match[str]) -> str:
-    return (";" if match["name"].lower() in _ENDING_TAGS else " ").ljust(len(match.group()))
 
 
 def _unknown(word: str) -> Entry:
