@@ -11,6 +11,8 @@ from functools import lru_cache
 from hemasynth import things
 from hemasynth.alternatives import joined, outdone
 from hemasynth.comparisons import compared, denied_here
+from hemasynth.coordination import echoed
+from hemasynth.corrections import kept, mended, opens
 from hemasynth.lexicon import FOREIGN, NOTHING, Lexicon, Statement, Values, load
 from hemasynth.lexicon import IGNORED as IGNORED_READING
 from hemasynth.scope import GENERIC, HABIT, IGNORED
@@ -66,7 +68,8 @@ def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     for number, (terms, end) in enumerate(found):
         sentence = Sentence(terms, lexicon)
         if end != "?" or number == len(found) - 1:  # "Vacuoles? None." asks itself
-            claims += Reader(sentence, contexts).claims()
+            said = list(Reader(sentence, contexts).claims())
+            claims = [*(kept(claims, said) if opens(sentence) else claims), *said]
         if subject := sentence.subject():
             contexts = (subject, *contexts)
     return tuple(claims)
@@ -110,7 +113,8 @@ class Reader:
             if claim is not None:
                 said.append((at, claim))
         said += denied_here(self, said)
-        ordered = outdone(self.sentence, sorted(said, key=lambda pair: pair[0]))
+        said += list(echoed(self, said))
+        ordered = outdone(self.sentence, mended(self.sentence, sorted(said, key=lambda pair: pair[0])))
         yield from self._with_implied(claim for _, claim in joined(self.sentence, ordered))
 
     def _with_implied(self, claims: Iterable[Claim]) -> Iterator[Claim]:
@@ -156,10 +160,10 @@ class Reader:
         if self.sentence.word(at) == "course" and self.kind(at - 1) == "value" and not self.noun(at + 1):
             return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
-        context = next((each for each in self.contexts if self._reading(readings, each)), self.context)
+        context = next((each for each in self.contexts if self.reading(readings, each)), self.context)
         if nouns and nouns[0] > at and self._leads(at, nouns[0]):
             nouns, context = [], "cell"
-        if not nouns and self._reading(readings, context) is None:
+        if not nouns and self.reading(readings, context) is None:
             nouns = self.sentence.later(at)
         if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
             context = "cell"
@@ -168,13 +172,13 @@ class Reader:
         nouns = self._through_pronoun(at, readings, nouns)
         if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
-        if context and self._answers_first(at) and (statement := self._reading(readings, context)) is not None:
+        if context and self._answers_first(at) and (statement := self.reading(readings, context)) is not None:
             yield from self._stated(at, statement)
             return
         if nouns and (head := self._list_head(at, nouns[0])) is not None:
             nouns = [head]
         for noun in nouns:
-            statement = self._reading(readings, self.noun(noun))
+            statement = self.reading(readings, self.noun(noun))
             if statement is not None:
                 yield from self._stated(at, statement, noun)
                 partner = self.sentence.partner(noun) if noun < at else ""
@@ -182,7 +186,7 @@ class Reader:
                     yield self.claim(at, readings[partner])
                 return
         owned = not nouns or (self.kind(at + 1) == "property" and self.kind(at - 1) == "determiner")
-        if owned and (statement := self._reading(readings, context)) is not None:
+        if owned and (statement := self.reading(readings, context)) is not None:
             yield from self._stated(at, statement)  # also "an irregular shape" in a list
         elif IGNORED_READING in readings:
             return
@@ -190,20 +194,20 @@ class Reader:
             yield self.claim(at, FOREIGN, "foreign")
         elif len(readings) == 1 and not context:
             yield from self._stated(at, next(iter(readings.values())))
-        elif not context and (statement := self._reading(readings, "cell")) is not None:
+        elif not context and (statement := self.reading(readings, "cell")) is not None:
             yield from self._stated(at, statement)
         else:
             yield self.claim(at, FOREIGN, "undecided")
 
     def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
         """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""
-        if nouns and nouns[0] > at + 1 and not self._reading(readings, self.noun(nouns[0])):
-            after = [i for i in range(nouns[0], len(self.terms)) if self._reading(readings, self.noun(i))]
+        if nouns and nouns[0] > at + 1 and not self.reading(readings, self.noun(nouns[0])):
+            after = [i for i in range(nouns[0], len(self.terms)) if self.reading(readings, self.noun(i))]
             parted = any(self.kind(i) in ("and", "not_phrase", "break") for i in range(at, nouns[0]))
             return after[:1] if parted and after else nouns  # "frosted and free of vacuoles: that is the cytoplasm"
         if not nouns or nouns[0] > at or _PRONOUNS.isdisjoint(self.sentence.word(i) for i in range(nouns[0], at)):
             return nouns
-        able = [i for i in range(at) if (said := self._reading(readings, self.noun(i))) and said.attribute]
+        able = [i for i in range(at) if (said := self.reading(readings, self.noun(i))) and said.attribute]
         return nouns if nouns[0] in able or not able else [able[-1], *nouns]
 
     def _leads(self, at: int, noun: int) -> bool:
@@ -219,9 +223,9 @@ class Reader:
             return True
         if not all(self.kind(i) in ("value", "alone") or self.sentence.word(i) == "," for i in range(at, noun)):
             return False
-        own = self._reading(readings, self.noun(noun))
+        own = self.reading(readings, self.noun(noun))
         others = [
-            self._reading(self.terms[i].entry.readings, self.noun(noun))
+            self.reading(self.terms[i].entry.readings, self.noun(noun))
             for i in range(at + 1, noun)
             if self.kind(i) == "value"
         ]
@@ -249,8 +253,8 @@ class Reader:
         if first is None or noun <= at + 1 or self.sentence.word(at + 1) != "," or self._has_verb():
             return None
         readings = self.terms[at].entry.readings
-        here, there = self._reading(readings, self.noun(first)), self._reading(readings, self.noun(noun))
-        other = self._reading(self.terms[noun - 1].entry.readings, self.noun(noun))
+        here, there = self.reading(readings, self.noun(first)), self.reading(readings, self.noun(noun))
+        other = self.reading(self.terms[noun - 1].entry.readings, self.noun(noun))
         rival = there and other and there.attribute == other.attribute and not there.values & other.values
         return first if here is not None and (there is None or rival) else None
 
@@ -271,7 +275,8 @@ class Reader:
         else:
             yield self.claim(at, statement, "foreign")
 
-    def _reading(self, readings: dict[str, Statement], noun: str) -> Statement | None:
+    def reading(self, readings: dict[str, Statement], noun: str) -> Statement | None:
+        """Return what a value states of a noun, or of one that it may stand for."""
         for each in (noun, *self.lexicon.fallbacks.get(noun, ())):
             if each in readings:
                 return readings[each]

@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from hemasynth import topics
+
 if TYPE_CHECKING:
     from hemasynth.syntax import Sentence
 
+_INSTEAD = ("instead of", "rather than", "as opposed to", "in place of", "not")
 _CONTENT = ("value", "alone", "anchor", "label")
 _AFTER_NOUN = ("property", "size", "anchor", "label", "bystander", "one")
 _PHRASE = (
@@ -44,6 +47,10 @@ def denied(sentence: "Sentence") -> list[bool]:
             continue
         elif kind == "not_predicate" and _ends(sentence, at):
             cover[:at] = [not each for each in cover[:at]]  # "a round cell this is not"
+            continue
+        elif kind == "not_predicate" and (topic := topics.topic(sentence, at)) is not None:
+            for i in topic:
+                cover[i] = not cover[i]
             continue
         elif kind == "not_predicate" and sentence.word(at - 1) == "but" and "not_phrase" in sentence.kinds[:at]:
             continue  # "lacks granules but not vacuoles"
@@ -86,10 +93,10 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
     i, noun = at, False
     while i < len(sentence.terms):
         kind = sentence.kinds[i]
-        if kind == "not_phrase" and noun:
+        if (kind == "not_phrase" and noun) or (sentence.word(i) == ":" and i > at):
             break
         if kind == "and":
-            if not _more(sentence, i) and not _in_place_of(sentence, at - 1, i):
+            if not _more(sentence, i) and not _in_place_of(sentence, at - 1, i) and not _fronted(sentence, at - 1, i):
                 break
         elif kind == "with" and noun and sentence.kind(i - 1) == "and" and sentence.word(i) == "of":
             pass  # "free of granules and of vacuoles"
@@ -110,9 +117,17 @@ def _phrase_end(sentence: "Sentence", at: int) -> int:
     return i
 
 
+def _fronted(sentence: "Sentence", negator: int, joint: int) -> bool:
+    """Tell whether "and" stands in a phrase that a comma ends: "rather than loose and lacy, the chromatin is ..."."""
+    fronted = sentence.word(negator) in _INSTEAD and sentence.kind(negator - 1) in ("end", "break")
+    if not fronted or sentence.word(joint) != "and" or sentence.kind(joint + 1) not in ("value", "alone"):
+        return False
+    return "," in (sentence.word(i) for i in range(joint, len(sentence.terms)))
+
+
 def _in_place_of(sentence: "Sentence", negator: int, joint: int) -> bool:
     """Tell whether "coarse and purple instead of round and red" denies as many values as it states."""
-    if sentence.word(negator) not in ("instead of", "rather than", "as opposed to", "in place of", "not"):
+    if sentence.word(negator) not in _INSTEAD:
         return False
     before, i = 0, negator - 1
     while sentence.kind(i) in ("value", "alone", "and", "other"):
@@ -129,9 +144,9 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
         kind = sentence.kinds[i]
         if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
             break
-        if content and sentence.word(i) == ":":
+        if sentence.word(i) == ":" and (content or i == at):
             break  # "neither large nor medium: the cell is small"
-        if content and kind in ("not_predicate", "not_phrase"):
+        if content and kind in ("not_predicate", "not_phrase") and not sentence.word(i).startswith("anything"):
             break  # without content between them, two negators undo each other
         if kind == "with" and not content and sentence.kind(i - 1) == "present":
             break  # "vacuoles are not seen in the large cell"

@@ -1,6 +1,6 @@
 """The little grammar that the checker needs: the noun that a value belongs to."""
 
-from hemasynth import absence, negation, scope
+from hemasynth import absence, coordination, negation, scope
 from hemasynth.lexicon import Lexicon
 from hemasynth.tokens import Term
 
@@ -20,8 +20,8 @@ class Sentence:
     """The terms of one sentence and the questions asked of them; positions are indices into `terms`."""
 
     def __init__(self, terms: list[Term], lexicon: Lexicon) -> None:
-        self.terms, self.lexicon = terms, lexicon
-        self.kinds = [term.kind for term in terms]
+        self.terms, self.lexicon = coordination.referred(terms), lexicon
+        self.kinds = [term.kind for term in self.terms]
         self.denied = negation.denied(self)
         self.force = scope.forces(self)
 
@@ -247,11 +247,14 @@ class Sentence:
     def partner(self, noun: int) -> str:
         """Return the first of two nouns that share a predicate: "the cell and its nucleus are round"."""
         i = noun - 1
-        if self._in_order() or self.kind(noun + 1) != "be":
+        verb = noun + 1
+        while self.kind(verb) == "other":
+            verb += 1  # "cell and nucleus alike are round"
+        if self._in_order() or self.kind(verb) != "be":
             return ""
         while self.kind(i) in ("determiner", "other", "anchor"):
             i -= 1
-        if self.word(i) not in ("and", "nor") or any(kind in _VERBS for kind in self.kinds[:i]):
+        if self.word(i) not in ("and", "nor", "as well as") or any(kind in _VERBS for kind in self.kinds[:i]):
             return ""
         return self.noun(i - 1)
 
