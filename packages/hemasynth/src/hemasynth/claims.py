@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hemasynth import things
+from hemasynth import fronted, things
 from hemasynth.alternatives import joined, outdone
 from hemasynth.comparisons import compared, denied_here
 from hemasynth.coordination import echoed
@@ -71,7 +71,8 @@ def _read(text: str, context: str, lexicon: Lexicon) -> tuple[Claim, ...]:
             said = list(Reader(sentence, contexts).claims())
             claims = [*(kept(claims, said) if opens(sentence) else claims), *said]
         if subject := sentence.subject():
-            contexts = (subject, *contexts)
+            things_ = {sentence.noun(i): None for i in range(len(terms)) if sentence.noun(i) in lexicon.exists}
+            contexts = (subject, *contexts, *things_)
     return tuple(claims)
 
 
@@ -161,7 +162,7 @@ class Reader:
             return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
         context = next((each for each in self.contexts if self.reading(readings, each)), self.context)
-        if nouns and nouns[0] > at and self._leads(at, nouns[0]):
+        if (nouns and nouns[0] > at and self._leads(at, nouns[0])) or fronted.of_cell(self, at):
             nouns, context = [], "cell"
         if not nouns and self.reading(readings, context) is None:
             nouns = self.sentence.later(at)
@@ -169,6 +170,8 @@ class Reader:
             context = "cell"
         if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
             context = "cell"  # "Shape: round."
+        if self.sentence.word(at + 1) in ("one", "ones") and not any(self.reading(readings, self.noun(i)) for i in nouns):
+            nouns = [i for i in range(at - 1, -1, -1) if self.reading(readings, self.noun(i))][:1] or nouns
         nouns = self._through_pronoun(at, readings, nouns)
         if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
@@ -236,8 +239,9 @@ class Reader:
 
     def _answers_alone(self, at: int) -> bool:
         """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
-        others = (kind for i, kind in enumerate(self.sentence.kinds) if i != at)
-        return self.context == "cell" and all(kind in ("value", "determiner", "other") for kind in others)
+        others = [kind for i, kind in enumerate(self.sentence.kinds) if i != at]
+        named = self.context == "" and not self.terms[at].plural and all(kind in ("and", "other", "determiner") for kind in others)
+        return named or (self.context == "cell" and all(kind in ("value", "determiner", "other") for kind in others))
 
     def _answers_first(self, at: int) -> bool:
         """Tell whether an answer begins with its value: "Low, with much room around the nucleus"."""

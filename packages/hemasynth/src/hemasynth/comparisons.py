@@ -23,6 +23,9 @@ def compared(reader: "Reader") -> "tuple[set[int], list[tuple[int, Claim]]]":
         if left is not None and reader.kind(right) in ("value", "alone") and not reader.noun(right + 1):
             reader.turned.add(left if reader.kind(left - 1) == "less" else right)
             continue
+        if left is None and reader.kind(at - 1) == "more" and reader.kind(right) in ("value", "alone"):
+            reader.turned.add(right)  # "the basophilia is more than slight"
+            continue
         ends = (
             i for i in range(at, len(reader.terms)) if reader.kind(i) in ("break", "and") or reader.terms[i].text == ":"
         )

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hemasynth import replies
+from hemasynth import choices, replies
 from hemasynth.alternatives import offered
 from hemasynth.claims import Claim, read
 from hemasynth.lexicon import Lexicon, Statement, Values, load
@@ -79,7 +79,17 @@ class Checker:
 
     def text(self, record: Record, text: str) -> Report:
         """Judge a free text, such as a caption."""
+        turns = replies.dialogue(text) if "?" in text else []
+        if turns:
+            return Report(tuple(each for turn in turns for each in self._turn(record, *turn)))
         return Report(tuple(self._judge(record, claim, "text") for claim in read(text, "", self.lexicon)))
+
+    def _turn(self, record: Record, start: int, question: str, answer: str) -> Iterable[Judged]:
+        """Yield what a question and its reply within a text say, with their place in the text."""
+        for one in self.pair(record, question, answer).claims:
+            at = start if one.part == "question" else start + len(question)
+            span = (one.claim.span[0] + at, one.claim.span[1] + at)
+            yield replace(one, claim=replace(one.claim, span=span), part="text")
 
     def pair(
         self,
@@ -98,16 +108,17 @@ class Checker:
             asked: the attribute that the answer must state ("label" for the cell type); None when it is free.
             uses: (name, value) that the pair says it states.
         """
-        lead, main = replies.split(question)
-        said_before = self._judged(record, question[:lead], "question")
+        offer = choices.offer(replies.unnegated(question, answer))
+        lead, main = replies.split(offer.question)
+        said_before = self._judged(record, offer.question[:lead], "question")
         premise = self._judged(record, replies.positive(main), "question", shift=lead)
-        closed = replies.closed(main) or replies.closed(question[lead:])
+        closed = replies.closed(main) or replies.closed(offer.question[lead:])
         reply = replies.reply(answer, verb_alone=closed)
         topic = replies.focus(question, self.lexicon)
         asked_for = [one.claim for one in premise]
         doubt = replies.hedged(answer) if closed and reply is None else 0
         start = reply.end if reply else doubt
-        rest = replies.chosen(answer, asked_for) or " " * start + answer[start:]
+        rest = choices.chosen(answer, offer, asked_for) or " " * start + answer[start:]
         context = self._anchor(asked) or "|".join(dict.fromkeys([*topic, "cell"]))
         states = self._judged(record, rest, "answer", context, asked_for if reply else ())
         if any(one.claim.attribute == "label" and one.verdict == "generic" for one in premise):

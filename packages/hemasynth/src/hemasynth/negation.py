@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 _INSTEAD = ("instead of", "rather than", "as opposed to", "in place of", "not")
 _CONTENT = ("value", "alone", "anchor", "label")
+_REASONS = ("it", "they", "the", "its", "this", "these")
 _AFTER_NOUN = ("property", "size", "anchor", "label", "bystander", "one")
 _PHRASE = (
     "other",
@@ -59,12 +60,18 @@ def denied(sentence: "Sentence") -> list[bool]:
         elif kind == "not_clause" and "not_predicate" in sentence.kinds[max(at - 2, 0) : at]:
             continue  # "it would not be wrong to call"
         elif kind in ("not_clause", "not_before"):
-            end = next((i for i in range(at, len(cover)) if sentence.kinds[i] == "break"), len(cover))
+            end = next((i for i in range(at, len(cover)) if _ends_clause(sentence, i)), len(cover))
         else:
             continue
         for i in range(at + 1, end):
             cover[i] = not cover[i]
     return cover
+
+
+def _ends_clause(sentence: "Sentence", at: int) -> bool:
+    """Tell whether a clause ends before a position: at "but", at ", as they are pink"."""
+    reason = sentence.word(at) == "," and sentence.word(at + 1) in ("as", "for")
+    return sentence.kinds[at] == "break" or (reason and sentence.word(at + 2) in _REASONS)
 
 
 def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:

@@ -1,6 +1,5 @@
 """Questions, and short answers that are complete only with them: "No.", "It does not.", "The latter.", "Neither."."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -65,8 +64,39 @@ def closed(question: str) -> bool:
 
 
 def positive(question: str) -> str:
-    """Blank the "n't" of "Isn't the cell round?": "yes" means that it is."""
+    """Blank the "n't" of "Isn't the cell round?" and the "not" of "Is the cell not round?": "yes" means that it is."""
+    if (asked := wording.NOT_ASK.search(question)) is not None:
+        return question[: asked.end() - 3] + "   " + question[asked.end() :]
     return wording.NEGATIVE_ASK.sub(lambda match: match[1] + " " * len(match[2]), question)
+
+
+def unnegated(question: str, answer: str) -> str:
+    """Blank the negation of "it has no granules, has it?" unless the answer is a bare "yes", which may agree."""
+    if wording.POSITIVE_TAG.search(question) is None or wording.BARE_YES.match(answer):
+        return question
+    return wording.NEGATION.sub(lambda match: " " * len(match[0]), question, count=1)
+
+
+def dialogue(text: str) -> list[tuple[int, str, str]]:
+    """Part a text that asks and replies to itself into turns: where each begins, its question, its answer.
+
+    Empty unless every question is one for yes or no that is replied to: "No granules, right? Right, not one."
+    """
+    found: list[tuple[int, str, str]] = []
+    start, parts = 0, text.split("?")
+    for at, part in enumerate(parts[:-1]):
+        following = parts[at + 1]
+        last = at + 2 == len(parts)
+        match = None if last else wording.LAST_SENTENCE.match(following)
+        answer = following if last else following[: match.end()] if match else ""
+        question = text[start : sum(map(len, parts[: at + 1])) + at + 1]
+        if not closed(split(question)[1]) and not closed(question):
+            return []
+        if not part.strip() or reply(answer, verb_alone=True) is None:
+            return []
+        found.append((start, question, answer))
+        start += len(question) + len(answer)
+    return found
 
 
 def split(question: str) -> tuple[int, str]:
@@ -92,19 +122,6 @@ def focus(text: str, lexicon: Lexicon) -> list[str]:
             near = any(sentence.kind(at + i) in ("property", "size") for i in (1, -1, -2, -3))
             found.append((0 if near and noun != "cell" else 1 if noun != "cell" else 2, at, noun))
     return [noun for _, _, noun in sorted(found)]
-
-
-def chosen(answer: str, offered: Sequence[Claim]) -> str | None:
-    """Return the words that "the former" or "the latter" stands for: the first or last of "clear or frosted"."""
-    match, letter = wording.CHOICE.match(answer), wording.LETTER.match(answer)
-    words = next((claim.words for claim in offered if " or " in claim.words), None)
-    if words is None or (match is None and letter is None):
-        return None
-    choices = re.split(", | or ", words)
-    if letter is not None:
-        at = "abcdef".index(letter[1].lower())
-        return choices[at] if at < len(choices) else None
-    return choices[0 if match and match["first"] else -1]
 
 
 def answers_only(claims: Sequence[Claim], asked: Sequence[Claim]) -> list[Claim]:

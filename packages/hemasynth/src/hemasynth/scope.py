@@ -22,8 +22,12 @@ def forces(sentence: "Sentence") -> list[str]:
     force = [FACT] * len(sentence.terms)
     for start, end in _segments(sentence):
         for kind, meant in (("hedge", GENERIC), ("habit", HABIT)):
-            if any(sentence.kinds[i] == kind and not _was_able(sentence, i) for i in range(start, end)):
-                force[start:end] = [meant] * (end - start)
+            found = (i for i in range(start, end) if sentence.kinds[i] == kind and not _was_able(sentence, i))
+            if (first := next(found, None)) is not None:
+                own = _own_clause(sentence, start, first) if kind == "hedge" else start
+                force[own:end] = [meant] * (end - own)
+    if sentence.word(0) == "if" and sentence.kind(1) == "determiner" and sentence.word(1) in ("a", "an", "any"):
+        force = [HABIT] * len(force)  # "if a granulocyte has red granules, it is an eosinophil"
     for at in range(len(force)):
         if force[at] == FACT and _in_general(sentence, at):
             start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
@@ -37,6 +41,8 @@ def forces(sentence: "Sentence") -> list[str]:
     if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
         force = [HABIT] * len(force)  # "can the nucleus be irregular in leukaemia?"
     counted = any(sentence.word(i) in ("%", "percent", "per cent") for i in range(len(force)))
+    if counted and sentence.kind(0) == "label" and sentence.terms[0].plural and "this" not in map(sentence.word, (0, 1)):
+        force = [FOREIGN] * len(force)  # "eosinophils make up 4 % of the cells of this patient"
     if counted and HABIT in force and "habit" not in sentence.kinds:  # "blasts make up 30 % of the cells"
         force = [FOREIGN] * len(force)
     for at, kind in enumerate(sentence.kinds):
@@ -105,10 +111,24 @@ def _segments(sentence: "Sentence") -> list[tuple[int, int]]:
             and sentence.kind(i + 2) in ("be", "have", "label", "anchor")
         )
         or (kind == "and" and _trails_off(sentence, i + 1))
+        or (sentence.word(i) == ":" and sentence.kind(i - 1) == "not_predicate")
         or (sentence.word(i) == ":" and "be" in sentence.kinds[:i] and sentence.kind(i + 1) == "determiner")
         or (sentence.kinds[0] == "contrast" and sentence.word(i) == "," and "," not in map(sentence.word, range(i)))
     ]
     return list(zip([0, *cuts], [*cuts, len(sentence.kinds)], strict=True))
+
+
+def _own_clause(sentence: "Sentence", start: int, hedge: int) -> int:
+    """Return where the clause of a hedge begins: "the cell is round, and its nucleus could be indented"."""
+    for i in range(hedge - 1, start, -1):
+        opened = sentence.word(i) == "and" and sentence.kind(i + 1) == "determiner"
+        if opened and _has_verb(sentence, start, i) and any(sentence.noun(j) or sentence.kinds[j] == "foreign" for j in range(i, hedge)):
+            return i
+    return start
+
+
+def _has_verb(sentence: "Sentence", start: int, end: int) -> bool:
+    return any(sentence.kinds[i] in ("be", "have") for i in range(start, end))
 
 
 def _trails_off(sentence: "Sentence", at: int) -> bool:
@@ -120,6 +140,10 @@ def _trails_off(sentence: "Sentence", at: int) -> bool:
 def _was_able(sentence: "Sentence", at: int) -> bool:
     """Tell "granules could be seen" and "it may be described as round" from "it could be a monocyte"."""
     word, after = sentence.word(at), [sentence.kind(i) for i in range(at + 1, at + 5)]
+    if word in ("may", "might") and after[0] == "be" and (after[1] in ("end", "break") or sentence.word(at + 2) == ","):
+        return True  # "small though the cell may be, ..."
+    if word in ("would", "could") and sentence.word(at - 1) in ("anyone", "anybody", "nobody", "who"):
+        return True  # "I do not believe that anyone would call it round"
     if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
         return True
     if word in ("would", "could", "should") and after[0] == "end":

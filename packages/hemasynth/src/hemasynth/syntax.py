@@ -65,7 +65,7 @@ class Sentence:
             and not self._opens(at - 1)
             and "be" not in self._clause_before(at)
         ):
-            return [at - 1]  # "its nucleus irregular, and ..."
+            return [at - 1, self._climb(at - 1)]  # "its nucleus irregular, and ...", "call the nucleus of this cell round"
         copula = verb is not None and self.kind(verb) == "be" and self.terms[verb].text != ":"  # "cell: big nucleus"
         if not copula or self.kind(first - 1) == "determiner":
             ahead = self._ahead(at)

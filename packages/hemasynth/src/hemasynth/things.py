@@ -3,13 +3,15 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hemasynth.lexicon import FOREIGN, Statement
+from hemasynth.lexicon import FOREIGN, Statement, Values
 from hemasynth.scope import IGNORED
 
 if TYPE_CHECKING:
     from hemasynth.claims import Claim, Reader
 
 _BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
+_DEFINITE = frozenset({"the", "its", "these", "those", "their", "this"})
+_NAMES = ("nucleus", "nuclei", "nuclear material")
 _NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
 _SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 
@@ -66,14 +68,38 @@ def existence(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
     statement = reader.lexicon.exists.get(reader.noun(at))
     if reader.kind(at) == "anchor" and not reader.noun(at + 1) and reader.noun(at) in reader.lexicon.unrecorded:
         return reader.claim(at, FOREIGN, "foreign")
+    if statement is None and reader.noun(at) in reader.lexicon.needs:
+        return _needed(reader, at, modified)
     if statement is None or reader.noun(at + 1) or reader.sentence.force[at] == IGNORED:
         return None
     absent = reader.sentence.absent_after(at)
     denied = reader.sentence.denied[at] != absent
     if (denied and at in modified) or (not absent and reader.kind(at + 1) in ("property", "size")):
         return None  # "the granule type": only names it
+    if denied and not absent and _presupposed(reader, at):
+        return None  # "it is wrong to call the granules red" does not deny granules
     if (at, statement.attribute) in reader.described:
         return None  # "nucleoli are inconspicuous" does not say that there are nucleoli
     values = reader.lexicon.complement(statement.attribute, statement.values) if denied else statement.values
     claim = reader.claim(at, Statement(statement.attribute, values), kind="exists")
+    return replace(claim, polarity=True)
+
+
+def _presupposed(reader: "Reader", at: int) -> bool:
+    """Tell whether a clause that is denied speaks of a thing as known: "whoever takes the granules for red is mistaken"."""
+    clause = not {"not_clause", "not_before"}.isdisjoint(reader.sentence.kinds)
+    definite = reader.sentence.word(at - 1) in _DEFINITE
+    return clause and definite and any(noun == at for noun, _ in reader.described)
+
+
+def _needed(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
+    """Read the denial of what every cell has: "the cell has no nucleus"."""
+    if reader.noun(at + 1) or not reader.sentence.word(at).endswith(_NAMES) or reader.sentence.force[at] == IGNORED:
+        return None
+    absent = reader.sentence.absent_after(at)
+    ends = reader.kind(at + 1) in ("end", "and", "break", "present", "other") and "relative" not in reader.sentence.kinds
+    denied = reader.sentence.denied[at] and ends and at not in modified and reader.sentence.word(at - 1) not in _DEFINITE
+    if absent == denied or any(noun == at for noun, _ in reader.described):
+        return None
+    claim = reader.claim(at, Statement(reader.lexicon.needs[reader.noun(at)], Values()), kind="exists")
     return replace(claim, polarity=True)

@@ -50,12 +50,29 @@ _DOUBT = _any(
     "(?:i am |i'm |it is )?not (?:entirely |quite |completely )?(?:sure|certain)", "(?:it is )?(?:uncertain|unclear)",
 )  # fmt: skip
 HEDGED = _compiled(rf"\s*(?:{_DOUBT})(?:[\s,]+(?:yes|no|not|so|yeah))?\s*(?=[,.;!\u2014\u2013-]|$|but\b)")
+_PLACE = "(?P<place>first|former|second|latter|third|fourth|fifth|last|final)"
+_HOLDS = r"(?:\s+(?:applies|fits|holds|is (?:right|correct|true|the (?:case|answer|right one))))?"
+_CHOICES = "(?:options?|choices?|alternatives?|possibilities|possible (?:answers|values)|candidates|categories|classes)"
 CHOICE = _compiled(
-    r"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?"
-    r"(?:(?P<first>former|first(?: one| option)?)|(?P<last>latter|second(?: one| option)?|last(?: one)?))"
-    r"\s*(?=[,.;!]|$)"
+    rf"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?{_PLACE}"
+    rf"(?:\s+(?:one|mentioned|named|{_CHOICES}|of (?:the|these|those) (?:two|three|four|{_CHOICES})))*{_HOLDS}\s*(?=[,.;!]|$)"
 )
-LETTER = _compiled(r"\s*(?:(?:option|answer|choice)\s+)?\(?([a-f])\)?\s*[.!]?\s*$")  # "(c)"
+LETTER = _compiled(  # "(c)", "Statement B is true."
+    r"\s*(?:(?:the )?(?:correct |right )?(?:option|answer|choice|statement|letter|number)\s*(?:is|:)?\s*)?"
+    rf"\(?(?P<mark>[a-h]|[ivx]{{1,3}}|[1-8])\)?{_HOLDS}\s*[.!]?\s*$"
+)
+# the options of a question: their marks, their list, and how that is cut; an answer that lists them itself
+MARKED = re.compile(r"(?:(?<=\s)|^)(?:\(?([a-h]|[ivx]{1,3}|[1-8])\)|([A-H])[:.])(?=\s)")
+OFFERED = _compiled(
+    rf"\b(?:{_CHOICES}(?:\s+(?:are|were|include))?\s*:|(?:choose|select|pick)(?:\s+one)?\s+(?:from|among|between|of)\s*:?)\s*([^?]+)"
+)
+EITHER = _compiled(r"(?<=:)\s*([^:?]*\bor\b[^:?]*)(?=\?)")
+OPTION_CUT = _compiled(r"\s*[;,/|]\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+")
+OPTION_EDGE = _compiled(r"^[\s,;:]+|[\s,;:.?!]+(?:(?:or|and)\s*)?$|\s+(?:or|and)\s*$")
+OF_OPTIONS = _compiled(
+    rf"\s*(?:out )?of (?:the |these |those )?(?:[a-z]+ )?{_CHOICES}[\s:,]+(?P<list>.+?),\s*(?:it is |i (?:would )?choose )?"
+    rf"(?:the )?{_PLACE}\b[^,;]*$"
+)
 
 # a short answer that says yes or no in words of its own: "I can confirm that."
 SHORT_REPLY = 8  # words
@@ -84,5 +101,9 @@ TAG = _compiled(rf"(?:^|[.,;!:]\s+|\s[\u2014\u2013-]\s*)(?:(?:do|would) you )?(?
 TRUE_OR_FALSE = _compiled(
     r"\s*(?:true or false|yes or no|t ?/ ?f|right or wrong|agree or disagree|correct or (?:not|incorrect))\b"
 )
+POSITIVE_TAG = _compiled(rf",\s*(?:{_IS_DOES}) (?:it|they|there)\s*\?\s*$")
+NEGATION = _compiled(rf"{_NT}\b|\b(?:not(?: a| any)?|no)\b")
+BARE_YES = _compiled(r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*(?:[.!]|$|,\s*(?:no|not|none|there (?:are|is) no)\b)")
+NOT_ASK = _compiled(rf"^\s*(?:{_IS_DOES})\s[^,]*?\bnot\b")
 NEGATIVE_ASK = _compiled(rf"^(\s*(?:{_IS_DOES}|ca|could|would))({_NT})\b")
 LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)

@@ -94,6 +94,7 @@ class Lexicon:
         exists: per noun that states something by being there ("granule"), what it states.
         labels: the cell types.
         unrecorded: nouns of which no attribute speaks.
+        needs: per noun that every cell has, the attribute that its absence contradicts.
         properties: per noun, the attribute that its "shape", "colour", ... is.
         fallbacks: per noun, the nouns that a value may be meant of instead.
     """
@@ -120,6 +121,7 @@ class Lexicon:
         )
         self.labels: tuple[str, ...] = tuple(table["labels"])
         self.fallbacks: dict[str, list[str]] = table["fallbacks"]
+        self.needs: dict[str, str] = table["needs"]
         self.properties: dict[str, dict[str, str]] = table["properties"]
         self.acronyms: frozenset[str] = frozenset(shared["acronyms"]["words"])
         self.habitual: frozenset[str] = frozenset(shared["grammar"].pop("habitual_subject"))
@@ -171,7 +173,8 @@ def _source_entries(table: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
     labels += [(each["words"], each["values"]) for each in table.get("labels_partial", [])]
     labels += [([word], [word]) for word in table["labels_other"]["words"]]
     for words, names in labels:
-        yield from ((word, Entry("label", readings={"": Statement("label", Values(names))})) for word in words)
+        entry = Entry("label", readings={"": Statement("label", Values(names))})
+        yield from ((word, entry) for word in spelt_out(words))
     for kind in ("bystander", "foreign"):
         yield from ((word, Entry(kind)) for word in table["bystanders" if kind == "bystander" else kind]["words"])
 
