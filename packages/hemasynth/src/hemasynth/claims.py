@@ -195,12 +195,18 @@ class Reader:
             return
         elif nouns:  # "a pink nucleus": the record holds no such thing
             yield self.claim(at, FOREIGN, "foreign")
-        elif len(readings) == 1 and not context:
-            yield from self._stated(at, next(iter(readings.values())))
+        elif not context and (only := self._only_meaning(readings)) is not None:
+            yield from self._stated(at, only)
         elif not context and (statement := self.reading(readings, "cell")) is not None:
             yield from self._stated(at, statement)
         else:
             yield self.claim(at, FOREIGN, "undecided")
+
+    @staticmethod
+    def _only_meaning(readings: dict[str, Statement]) -> Statement | None:
+        """Return what a value states where it can be said of one thing only: "dense" is of chromatin."""
+        meant = [said for said in readings.values() if said != NOTHING]
+        return meant[0] if len(meant) == 1 else None
 
     def _through_pronoun(self, at: int, readings: dict[str, Statement], nouns: list[int]) -> list[int]:
         """Put a noun first that can have the value where "its", "whose" or "they" leaves open which is meant."""

@@ -35,7 +35,7 @@ def _of_outline(reader: "Reader", at: int) -> bool:
 
 def _before_list(reader: "Reader", at: int) -> bool:
     """Recognise "big, irregular, with a bilobed nucleus" and "big, round, nucleus bilobed"."""
-    opening = all(reader.kind(i) in _LIST or reader.sentence.word(i) == "," for i in range(at))
+    opening = all(reader.kind(i) in _LIST or reader.sentence.word(i) in (",", ":") for i in range(at))
     end = at + 1
     while reader.kind(end) in _LIST or reader.sentence.word(end) == ",":
         end += 1

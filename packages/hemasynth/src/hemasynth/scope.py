@@ -41,7 +41,7 @@ def forces(sentence: "Sentence") -> list[str]:
     if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
         force = [HABIT] * len(force)  # "can the nucleus be irregular in leukaemia?"
     counted = any(sentence.word(i) in ("%", "percent", "per cent") for i in range(len(force)))
-    if counted and sentence.kind(0) == "label" and sentence.terms[0].plural and "this" not in map(sentence.word, (0, 1)):
+    if counted and "habit" not in sentence.kinds and sentence.kind(0) == "label" and sentence.terms[0].plural and "this" not in map(sentence.word, (0, 1)):
         force = [FOREIGN] * len(force)  # "eosinophils make up 4 % of the cells of this patient"
     if counted and HABIT in force and "habit" not in sentence.kinds:  # "blasts make up 30 % of the cells"
         force = [FOREIGN] * len(force)
@@ -180,7 +180,14 @@ def _states(sentence: "Sentence", at: int) -> bool:
         return (
             comma is not None and sentence.kind(comma + 1) in ("have", "be") and "have" not in sentence.kinds[at:comma]
         )
-    return after[0] not in ("and", "break", "end", "contrast") and "present" not in after
+    seen = "present" in after and not _in_illness(sentence, at)
+    return after[0] not in ("and", "break", "end", "contrast") and not seen
+
+
+def _in_illness(sentence: "Sentence", at: int) -> bool:
+    """Tell "neutrophils are found in megaloblastic anaemia" from "neutrophils are found"."""
+    place = next((i for i in range(at, len(sentence.kinds)) if sentence.word(i) == "in"), None)
+    return place is not None and "foreign" in (sentence.kind(i) for i in (place + 1, place + 2))
 
 
 def _in_general(sentence: "Sentence", at: int) -> bool:

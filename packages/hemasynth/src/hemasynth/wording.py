@@ -103,7 +103,9 @@ TRUE_OR_FALSE = _compiled(
 )
 POSITIVE_TAG = _compiled(rf",\s*(?:{_IS_DOES}) (?:it|they|there)\s*\?\s*$")
 NEGATION = _compiled(rf"{_NT}\b|\b(?:not(?: a| any)?|no)\b")
-BARE_YES = _compiled(r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*(?:[.!]|$|,\s*(?:no|not|none|there (?:are|is) no)\b)")
+BARE_YES = _compiled(
+    r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*(?:[.!]|$|,.*(?:\b(?:no|not|none|nothing)\b|n['\u2019]t\b))"
+)
 NOT_ASK = _compiled(rf"^\s*(?:{_IS_DOES})\s[^,]*?\bnot\b")
 NEGATIVE_ASK = _compiled(rf"^(\s*(?:{_IS_DOES}|ca|could|would))({_NT})\b")
 LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)
