@@ -22,25 +22,27 @@ class Sentence:
     def __init__(self, terms: list[Term], lexicon: Lexicon) -> None:
         self.terms, self.lexicon = coordination.referred(terms), lexicon
         self.kinds = [term.kind for term in self.terms]
+        self._words = [term.text.lower() for term in self.terms]
+        self._size = len(self.terms)
         self.denied = negation.denied(self)
         self.force = scope.forces(self)
 
     def kind(self, at: int) -> str:
         """Return the kind of the term at a position, "end" outside."""
-        return self.kinds[at] if 0 <= at < len(self.kinds) else "end"
+        return self.kinds[at] if 0 <= at < self._size else "end"
 
     def word(self, at: int) -> str:
         """Return the text of the term at a position in lower case, "" outside."""
-        return self.terms[at].text.lower() if 0 <= at < len(self.terms) else ""
+        return self._words[at] if 0 <= at < self._size else ""
 
     def noun(self, at: int) -> str:
         """Return the anchor at a position; a cell type is a cell, and what lies around is a "bystander"."""
         kind = self.kind(at)
+        if kind == "anchor":
+            return self.terms[at].entry.name
         if kind == "label":
             return "cell"
-        if kind == "bystander":
-            return kind
-        return self.terms[at].entry.name if kind == "anchor" else ""
+        return kind if kind == "bystander" else ""
 
     def subject(self) -> str:
         """Return what the sentence is about: its first noun."""
