@@ -42,7 +42,9 @@ def _goes_on(sentence: "Sentence", noun: int, i: int) -> bool:
         if after in ("there", "none", "being"):
             return True  # "one looks for granules, there are none", "the vacuoles are not, being absent"
         ahead = next(j for j in range(i, len(sentence.kinds)) if sentence.kinds[j] == "absent")
-        if after in ("we", "i", "one", "you") and all(kind in ("other", "one") for kind in sentence.kinds[i + 1 : ahead]):
+        if after in ("we", "i", "one", "you") and all(
+            kind in ("other", "one") for kind in sentence.kinds[i + 1 : ahead]
+        ):
             return True  # "as for vacuoles, we drew a blank"
     if sentence.word(i) == "," and after in ("its", "their") and sentence.word(i + 2) == "presence":
         return True  # "as for vacuoles, their presence could not be established"
@@ -59,9 +61,7 @@ def _none_left(sentence: "Sentence", at: int) -> bool:
 
 def _paired(sentence: "Sentence", at: int) -> bool:
     """Tell whether "respectively" pairs a noun with "absent"."""
-    return any(
-        kind == "absent" and sentence.in_turn(i) == at for i, kind in enumerate(sentence.kinds) if i > at
-    )
+    return any(kind == "absent" and sentence.in_turn(i) == at for i, kind in enumerate(sentence.kinds) if i > at)
 
 
 def _phrase_after(sentence: "Sentence", at: int) -> int:

@@ -170,7 +170,9 @@ class Reader:
             context = "cell"
         if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
             context = "cell"  # "Shape: round."
-        if self.sentence.word(at + 1) in ("one", "ones") and not any(self.reading(readings, self.noun(i)) for i in nouns):
+        if self.sentence.word(at + 1) in ("one", "ones") and not any(
+            self.reading(readings, self.noun(i)) for i in nouns
+        ):
             nouns = [i for i in range(at - 1, -1, -1) if self.reading(readings, self.noun(i))][:1] or nouns
         nouns = self._through_pronoun(at, readings, nouns)
         if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
@@ -246,7 +248,11 @@ class Reader:
     def _answers_alone(self, at: int) -> bool:
         """Tell whether a noun is all that an answer says: "Which cell is it?" - "A giant platelet."."""
         others = [kind for i, kind in enumerate(self.sentence.kinds) if i != at]
-        named = self.context == "" and not self.terms[at].plural and all(kind in ("and", "other", "determiner") for kind in others)
+        named = (
+            self.context == ""
+            and not self.terms[at].plural
+            and all(kind in ("and", "other", "determiner") for kind in others)
+        )
         return named or (self.context == "cell" and all(kind in ("value", "determiner", "other") for kind in others))
 
     def _answers_first(self, at: int) -> bool:

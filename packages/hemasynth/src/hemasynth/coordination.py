@@ -19,9 +19,7 @@ _ENDS = ("end", "break", "and")
 def referred(terms: list[Term]) -> list[Term]:
     """Put the nouns in the place of "the former" and "the latter", "the one" and "the other"."""
     words = [term.text.lower() for term in terms]
-    paired = "other" in words and any(
-        one == "the" and two == "one" for one, two in zip(words, words[1:], strict=False)
-    )
+    paired = "other" in words and any(one == "the" and two == "one" for one, two in zip(words, words[1:], strict=False))
     if not paired and _FIRST.isdisjoint(words) and _SECOND.isdisjoint(words):
         return terms
     nouns: list[str] = []

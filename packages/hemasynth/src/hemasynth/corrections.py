@@ -40,6 +40,5 @@ def _mends(sentence: "Sentence", at: int) -> bool:
 
 def _taken_back(claim: "Claim", after: Sequence["Claim"]) -> bool:
     return claim.attribute != "" and any(
-        other.attribute == claim.attribute and other.force == "fact" and other.values != claim.values
-        for other in after
+        other.attribute == claim.attribute and other.force == "fact" and other.values != claim.values for other in after
     )

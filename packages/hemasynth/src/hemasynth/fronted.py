@@ -30,7 +30,12 @@ def _of_outline(reader: "Reader", at: int) -> bool:
     while reader.kind(verb) in ("other", "not_predicate", "determiner"):
         verb -= 1
     bare = reader.kind(verb - 2) in ("end", "determiner", "break", "and")
-    return reader.kind(verb) == "be" and reader.sentence.word(verb - 1) in _OUTER and bare and reader.kind(at + 1) != "with"
+    return (
+        reader.kind(verb) == "be"
+        and reader.sentence.word(verb - 1) in _OUTER
+        and bare
+        and reader.kind(at + 1) != "with"
+    )
 
 
 def _before_list(reader: "Reader", at: int) -> bool:

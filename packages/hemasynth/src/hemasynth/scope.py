@@ -41,7 +41,13 @@ def forces(sentence: "Sentence") -> list[str]:
     if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
         force = [HABIT] * len(force)  # "can the nucleus be irregular in leukaemia?"
     counted = any(sentence.word(i) in ("%", "percent", "per cent") for i in range(len(force)))
-    if counted and "habit" not in sentence.kinds and sentence.kind(0) == "label" and sentence.terms[0].plural and "this" not in map(sentence.word, (0, 1)):
+    if (
+        counted
+        and "habit" not in sentence.kinds
+        and sentence.kind(0) == "label"
+        and sentence.terms[0].plural
+        and "this" not in map(sentence.word, (0, 1))
+    ):
         force = [FOREIGN] * len(force)  # "eosinophils make up 4 % of the cells of this patient"
     if counted and HABIT in force and "habit" not in sentence.kinds:  # "blasts make up 30 % of the cells"
         force = [FOREIGN] * len(force)
@@ -122,7 +128,11 @@ def _own_clause(sentence: "Sentence", start: int, hedge: int) -> int:
     """Return where the clause of a hedge begins: "the cell is round, and its nucleus could be indented"."""
     for i in range(hedge - 1, start, -1):
         opened = sentence.word(i) == "and" and sentence.kind(i + 1) == "determiner"
-        if opened and _has_verb(sentence, start, i) and any(sentence.noun(j) or sentence.kinds[j] == "foreign" for j in range(i, hedge)):
+        if (
+            opened
+            and _has_verb(sentence, start, i)
+            and any(sentence.noun(j) or sentence.kinds[j] == "foreign" for j in range(i, hedge))
+        ):
             return i
     return start
 

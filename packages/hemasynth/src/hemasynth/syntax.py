@@ -67,7 +67,10 @@ class Sentence:
             and not self._opens(at - 1)
             and "be" not in self._clause_before(at)
         ):
-            return [at - 1, self._climb(at - 1)]  # "its nucleus irregular, and ...", "call the nucleus of this cell round"
+            return [
+                at - 1,
+                self._climb(at - 1),
+            ]  # "its nucleus irregular, and ...", "call the nucleus of this cell round"
         copula = verb is not None and self.kind(verb) == "be" and self.terms[verb].text != ":"  # "cell: big nucleus"
         if not copula or self.kind(first - 1) == "determiner":
             ahead = self._ahead(at)
@@ -88,7 +91,9 @@ class Sentence:
         if verb is None:
             return None
         nouns = [i for i in range(verb) if self.noun(i) and not self.noun(i + 1)]
-        values = [i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone", "absent", "present")]
+        values = [
+            i for i in range(verb + 1, len(self.terms)) if self.kinds[i] in ("value", "alone", "absent", "present")
+        ]
         return nouns[values.index(at)] if len(nouns) == len(values) and at in values else None
 
     def _in_order(self) -> bool:

@@ -97,8 +97,12 @@ def _needed(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
     if reader.noun(at + 1) or not reader.sentence.word(at).endswith(_NAMES) or reader.sentence.force[at] == IGNORED:
         return None
     absent = reader.kind(at - 1 - (reader.kind(at - 1) == "determiner")) != "with" and reader.sentence.absent_after(at)
-    ends = reader.kind(at + 1) in ("end", "and", "break", "present", "other") and "relative" not in reader.sentence.kinds
-    denied = reader.sentence.denied[at] and ends and at not in modified and reader.sentence.word(at - 1) not in _DEFINITE
+    ends = (
+        reader.kind(at + 1) in ("end", "and", "break", "present", "other") and "relative" not in reader.sentence.kinds
+    )
+    denied = (
+        reader.sentence.denied[at] and ends and at not in modified and reader.sentence.word(at - 1) not in _DEFINITE
+    )
     if absent == denied or any(noun == at for noun, _ in reader.described):
         return None
     claim = reader.claim(at, Statement(reader.lexicon.needs[reader.noun(at)], Values()), kind="exists")

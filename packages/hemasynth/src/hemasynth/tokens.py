@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from hemasynth import marks
 from hemasynth.lexicon import Entry, Lexicon
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&+%\u2014\u2013\u2295\u2296]", re.UNICODE)
+_TOKEN = re.compile(
+    r"\d+(?:[.,]\d+)*|[^\W_]+?(?=n't\b)|n't\b|[^\W_]+|[.,;:!?()/=&+%\u2014\u2013\u2295\u2296]", re.UNICODE
+)
 _OTHER, _END, _FOREIGN = Entry("other"), Entry("end"), Entry("foreign")
 _SENTENCE_ENDS = frozenset(".;!?")
 _PREFIXES = frozenset({"multi", "bi", "tri", "poly", "non", "un", "mono", "hyper", "hypo"})
