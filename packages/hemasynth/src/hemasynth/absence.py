@@ -31,8 +31,14 @@ def absent_after(sentence: "Sentence", at: int) -> bool:
         elif _goes_on(sentence, at, i):
             negated = negated and sentence.word(i + 1) != "being"
         elif kind in _STOPS:
-            return False
-    return False
+            return negated and _like_the_other(sentence, at, i)
+    return negated and _like_the_other(sentence, at, len(sentence.terms))
+
+
+def _like_the_other(sentence: "Sentence", noun: int, end: int) -> bool:
+    """Tell whether "not" ends what is said behind "are present": "granules are present, the vacuoles are not"."""
+    bare = sentence.kind(end - 1) == "not_predicate" and sentence.kind(end - 2) == "be"
+    return bare and sentence.noun(noun) in sentence.lexicon.exists and "present" in sentence.kinds[:noun]
 
 
 def _goes_on(sentence: "Sentence", noun: int, i: int) -> bool:

@@ -42,7 +42,7 @@ def echoed(reader: "Reader", said: "list[Placed]") -> "Iterator[Placed]":
     for at in range(2, len(reader.terms)):
         if sentence.kind(at) != "be" or sentence.word(at) == ":":
             continue
-        if sentence.word(at - 1) in ("so", "nor", "neither"):
+        if sentence.word(at - 1) in ("so", "nor", "neither", "as"):
             start, noun, denies = at - 1, _noun_after(reader, at), False
         elif (turn := _turn(reader, at)) is not None:
             start, noun, denies = _clause_start(reader, at), at - 1, turn

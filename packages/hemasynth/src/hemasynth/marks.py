@@ -9,7 +9,7 @@ _LINE = re.compile(r"\n(?=\s*(?:[-*\u2022#]|\(?\d{1,2}[.)]|\(?[a-z]\)|[A-Z]))") 
 _NUMBERED = re.compile(r"(?:^|(?<=[\s;:]))\d{1,2}[.)](?=\s+[*_]*[A-Z])")  # "1. Nucleus: ... 2. Cytoplasm: ..."
 _COUNTED = re.compile(r"(?:(?<=\s)|^)(?:\((?:\d{1,2}|[a-h]|[ivx]{1,4})\)|(?:\d{1,2}|[a-h]|[ivx]{1,4})\))(?=\s)")
 _BULLET = re.compile(r"[\u2022\u25aa\u25cf\u25e6\u2023\u00b7|](?=\s|$)")  # "big | round": cells of a row
-_SIGN = re.compile(r"(?<=[A-Za-z])(\s?)(\+{1,4}|[-\u2212\u2013]{1,2})(?=\s*(?:[,.;|)/]|$))")
+_SIGN = re.compile(r"(?<=[A-Za-z:])(\s?\(?)(\+{1,4}|[-\u2212\u2013]{1,2})(\)?)(?=\s*(?:[,.;|)/]|$))")
 _ENDING_TAGS = frozenset({"br", "p", "li", "ul", "ol", "div", "tr", "td"})
 _DASH = re.compile(r" - (?=(?:it|this|they|there|its|the|that|which|or|no|sorry|rather) )", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)")
@@ -41,7 +41,8 @@ def plain(text: str) -> str:
 
 
 def _sign(match: re.Match[str]) -> str:
-    return match[1] + (PRESENT if match[2][0] == "+" else ABSENT).ljust(len(match[2]))
+    sign = PRESENT if match[2][0] == "+" else ABSENT
+    return sign.rjust(len(match[1]) + 1).ljust(len(match[0]))
 
 
 def _counted(match: re.Match[str]) -> str:

@@ -76,7 +76,7 @@ def _ends_clause(sentence: "Sentence", at: int) -> bool:
 
 def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
     """Tell "absent vacuoles" from "vacuoles are absent"."""
-    i = at + 1
+    i = at + 1 + (at == 0 and sentence.kind(1) == "be")  # "gone are the granules"
     while sentence.kind(i) in ("value", "alone", "determiner"):
         i += 1
     return sentence.kind(i) == "anchor" and sentence.kind(at - 1) not in ("be", "not_predicate")

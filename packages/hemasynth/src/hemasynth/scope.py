@@ -7,6 +7,7 @@ if TYPE_CHECKING:
 
 FACT, GENERIC, FOREIGN, IGNORED = "fact", "generic", "foreign", "ignored"
 HABIT = "habit"  # generic too, and then whatever is said is: "neutrophils fight infections"
+_ANYONE = frozenset({"anyone", "anybody", "nobody", "no one", "noone"})
 _STATIVE = frozenset({"has", "have", "is", "are", "contains", "contain"})
 _ASKING = frozenset({"what", "how", "why", "do", "are", "which", "when", "where", "can"})
 _RESUMES = frozenset({"this", "it", "here", "these", "they"})
@@ -152,7 +153,8 @@ def _was_able(sentence: "Sentence", at: int) -> bool:
     word, after = sentence.word(at), [sentence.kind(i) for i in range(at + 1, at + 5)]
     if word in ("may", "might") and after[0] == "be" and (after[1] in ("end", "break") or sentence.word(at + 2) == ","):
         return True  # "small though the cell may be, ..."
-    if word in ("would", "could") and sentence.word(at - 1) in ("anyone", "anybody", "nobody", "who"):
+    persons = {sentence.word(i) for i in range(max(at - 6, 0), at)}
+    if word in ("would", "could") and not persons.isdisjoint(_ANYONE):
         return True  # "I do not believe that anyone would call it round"
     if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
         return True

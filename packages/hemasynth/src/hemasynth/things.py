@@ -103,7 +103,12 @@ def _needed(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
     denied = (
         reader.sentence.denied[at] and ends and at not in modified and reader.sentence.word(at - 1) not in _DEFINITE
     )
-    if absent == denied or any(noun == at for noun, _ in reader.described):
+    if (
+        absent == denied
+        or at in modified
+        or reader.sentence.word(at + 1) == ":"
+        or any(noun == at for noun, _ in reader.described)
+    ):
         return None
     claim = reader.claim(at, Statement(reader.lexicon.needs[reader.noun(at)], Values()), kind="exists")
     return replace(claim, polarity=True)

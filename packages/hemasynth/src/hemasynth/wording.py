@@ -55,7 +55,8 @@ _HOLDS = r"(?:\s+(?:applies|fits|holds|is (?:right|correct|true|the (?:case|answ
 _CHOICES = "(?:options?|choices?|alternatives?|possibilities|possible (?:answers|values)|candidates|categories|classes)"
 CHOICE = _compiled(
     rf"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?{_PLACE}"
-    rf"(?:\s+(?:one|mentioned|named|{_CHOICES}|of (?:the|these|those) (?:two|three|four|{_CHOICES})))*{_HOLDS}\s*(?=[,.;!]|$)"
+    rf"(?:\s+(?:one|mentioned|named|{_CHOICES}|of (?:the|these|those) (?:two|three|four|{_CHOICES})))*"
+    rf"{_HOLDS}\s*(?=[,.;!]|$)"
 )
 LETTER = _compiled(  # "(c)", "Statement B is true."
     r"\s*(?:(?:the )?(?:correct |right )?(?:option|answer|choice|statement|letter|number)\s*(?:is|:)?\s*)?"
@@ -70,8 +71,8 @@ EITHER = _compiled(r"(?<=:)\s*([^:?]*\bor\b[^:?]*)(?=\?)")
 OPTION_CUT = _compiled(r"\s*[;,/|]\s*(?:or\s+|and\s+)?|\s+or\s+|\s+and\s+")
 OPTION_EDGE = _compiled(r"^[\s,;:]+|[\s,;:.?!]+(?:(?:or|and)\s*)?$|\s+(?:or|and)\s*$")
 OF_OPTIONS = _compiled(
-    rf"\s*(?:out )?of (?:the |these |those )?(?:[a-z]+ )?{_CHOICES}[\s:,]+(?P<list>.+?),\s*(?:it is |i (?:would )?choose )?"
-    rf"(?:the )?{_PLACE}\b[^,;]*$"
+    rf"\s*(?:out )?of (?:the |these |those )?(?:[a-z]+ )?{_CHOICES}[\s:,]+(?P<list>.+?),\s*"
+    rf"(?:it is |i (?:would )?choose )?(?:the )?{_PLACE}\b[^,;]*$"
 )
 
 # a short answer that says yes or no in words of its own: "I can confirm that."
@@ -104,7 +105,8 @@ TRUE_OR_FALSE = _compiled(
 POSITIVE_TAG = _compiled(rf",\s*(?:{_IS_DOES}) (?:it|they|there)\s*\?\s*$")
 NEGATION = _compiled(rf"{_NT}\b|\b(?:not(?: a| any)?|no)\b")
 BARE_YES = _compiled(
-    r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*(?:[.!]|$|,.*(?:\b(?:no|not|none|nothing)\b|n['\u2019]t\b))"
+    r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*"
+    r"(?:[.!]|$|,.*(?:\b(?:no|not|none|nothing)\b|n['\u2019]t\b))"
 )
 NOT_ASK = _compiled(rf"^\s*(?:{_IS_DOES})\s[^,]*?\bnot\b")
 NEGATIVE_ASK = _compiled(rf"^(\s*(?:{_IS_DOES}|ca|could|would))({_NT})\b")
