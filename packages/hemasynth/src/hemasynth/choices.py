@@ -1,4 +1,4 @@
-"""What a question offers to choose from, which it does not assert, and answers that choose by place: "(b)", "the last"."""
+"""What a question offers to choose from, which it does not assert, and answers that choose by place: "(b)"."""
 
 import re
 from collections.abc import Sequence

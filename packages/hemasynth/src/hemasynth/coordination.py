@@ -1,7 +1,8 @@
-"""What one thing shares with another: "the former", "the one ... the other", "and so is the nucleus", "the cell is not"."""
+"""What one thing shares with another: "the former ... the latter", "and so is the nucleus", "the cell is not"."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hemasynth.lexicon import Entry
@@ -19,7 +20,7 @@ _ENDS = ("end", "break", "and")
 def referred(terms: list[Term]) -> list[Term]:
     """Put the nouns in the place of "the former" and "the latter", "the one" and "the other"."""
     words = [term.text.lower() for term in terms]
-    paired = "other" in words and any(one == "the" and two == "one" for one, two in zip(words, words[1:], strict=False))
+    paired = "other" in words and any(pair == ("the", "one") for pair in pairwise(words))
     if not paired and _FIRST.isdisjoint(words) and _SECOND.isdisjoint(words):
         return terms
     nouns: list[str] = []

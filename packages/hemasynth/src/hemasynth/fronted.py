@@ -1,4 +1,4 @@
-"""Values of the cell that stand before any noun: "big, round, nucleus bilobed", "rounded in outline", "the outline is ..."."""
+"""Values of the cell that stand before any noun: "big, round, nucleus bilobed", "rounded in outline, with ..."."""
 
 from typing import TYPE_CHECKING
 

@@ -86,7 +86,7 @@ def existence(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
 
 
 def _presupposed(reader: "Reader", at: int) -> bool:
-    """Tell whether a clause that is denied speaks of a thing as known: "whoever takes the granules for red is mistaken"."""
+    """Tell whether a denied clause takes a thing as known: "whoever takes the granules for red is mistaken"."""
     clause = not {"not_clause", "not_before"}.isdisjoint(reader.sentence.kinds)
     definite = reader.sentence.word(at - 1) in _DEFINITE
     return clause and definite and any(noun == at for noun, _ in reader.described)
@@ -98,7 +98,8 @@ def _needed(reader: "Reader", at: int, modified: set[int]) -> "Claim | None":
         return None
     absent = reader.kind(at - 1 - (reader.kind(at - 1) == "determiner")) != "with" and reader.sentence.absent_after(at)
     ends = (
-        reader.kind(at + 1) in ("end", "and", "break", "present", "other") and "relative" not in reader.sentence.kinds
+        reader.kind(at + 1 + (reader.kind(at + 2) == "present")) in ("end", "and", "break", "present", "other")
+        and "relative" not in reader.sentence.kinds
     )
     denied = (
         reader.sentence.denied[at] and ends and at not in modified and reader.sentence.word(at - 1) not in _DEFINITE
