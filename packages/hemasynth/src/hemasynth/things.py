@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
 _DEFINITE = frozenset({"the", "its", "these", "those", "their", "this"})
-_NAMES = ("nucleus", "nuclei", "nuclear material")
+_NAMES = ("nucleus", "nuclear material")
 _NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
 _SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 
