@@ -65,7 +65,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args.raw, args.work or Path(folder), args.workers, args.scale, args.seed)
         for name in args.only or ROWS:
+            before = sum(os.times()[:4])  # of the processes that load images, too
             found[name] = importlib.import_module(f"learning.{name}").run(bench)
+            found[name]["cpu_minutes"] = round((sum(os.times()[:4]) - before) / 60, 2)
             if not args.json:
                 show(name, found[name])
     if args.json:
