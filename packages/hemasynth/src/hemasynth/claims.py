@@ -270,7 +270,8 @@ class Reader:
             return None
         readings = self.terms[at].entry.readings
         here, there = self.reading(readings, self.noun(first)), self.reading(readings, self.noun(noun))
-        other = self.reading(self.terms[noun - 1].entry.readings, self.noun(noun))
+        beside = self.terms[noun - 1].entry.readings
+        other = self.reading(beside, self.noun(noun)) or beside.get("")
         rival = there and other and there.attribute == other.attribute and not there.values & other.values
         return first if here is not None and (there is None or rival) else None
 

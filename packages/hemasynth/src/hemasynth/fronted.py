@@ -20,7 +20,7 @@ def of_cell(reader: "Reader", at: int) -> bool:
 
 def _in_outline(reader: "Reader", at: int) -> bool:
     """Recognise "rounded in outline, with ...": no noun owns the outline."""
-    owned = reader.sentence.word(at + 3) in ("of", "and")
+    owned = reader.sentence.word(at + 3 + (reader.kind(at + 4) in ("have", "with"))) in ("of", "and")
     return reader.sentence.word(at + 1) == "in" and reader.sentence.word(at + 2) in _OUTER and not owned
 
 

@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from hemasynth import topics
+from hemasynth import topics, wrapping
 
 if TYPE_CHECKING:
     from hemasynth.syntax import Sentence
 
 _INSTEAD = ("instead of", "rather than", "as opposed to", "in place of", "not")
 _CONTENT = ("value", "alone", "anchor", "label")
-_REASONS = ("it", "they", "the", "its", "this", "these")
 _AFTER_NOUN = ("property", "size", "anchor", "label", "bystander", "one")
 _PHRASE = (
     "other",
@@ -30,13 +29,13 @@ _PHRASE = (
 
 def denied(sentence: "Sentence") -> list[bool]:
     """Tell for every term whether it is denied."""
-    cover = [False] * len(sentence.terms)
+    cover, used = wrapping.wrapped(sentence)
+    cover = list(cover)
     for at, kind in enumerate(sentence.kinds):
+        if at in used:
+            continue  # "it is not untrue that"
         if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)):
             end = _phrase_end(sentence, at + 1)
-        elif kind == "not_before" and sentence.word(at + 1) not in ("that", "to"):
-            cover[:at] = [not each for each in cover[:at]]
-            continue
         elif kind == "contrast":
             end = _phrase_end(sentence, at + 1)
         elif kind == "not_each":
@@ -57,21 +56,11 @@ def denied(sentence: "Sentence") -> list[bool]:
             continue  # "lacks granules but not vacuoles"
         elif kind == "not_predicate":
             end = _predicate_end(sentence, at + 1)
-        elif kind == "not_clause" and "not_predicate" in sentence.kinds[max(at - 2, 0) : at]:
-            continue  # "it would not be wrong to call"
-        elif kind in ("not_clause", "not_before"):
-            end = next((i for i in range(at, len(cover)) if _ends_clause(sentence, i)), len(cover))
         else:
             continue
         for i in range(at + 1, end):
             cover[i] = not cover[i]
     return cover
-
-
-def _ends_clause(sentence: "Sentence", at: int) -> bool:
-    """Tell whether a clause ends before a position: at "but", at ", as they are pink"."""
-    reason = sentence.word(at) == "," and sentence.word(at + 1) in ("as", "for")
-    return sentence.kinds[at] == "break" or (reason and sentence.word(at + 2) in _REASONS)
 
 
 def _names_what_is_absent(sentence: "Sentence", at: int) -> bool:
@@ -90,7 +79,11 @@ def _cannot_be_more(sentence: "Sentence", at: int) -> bool:
 
 
 def _ends(sentence: "Sentence", at: int) -> bool:
-    """Tell whether "not" is the last word of a sentence of one clause."""
+    """Tell whether "not" ends a sentence of one clause, or what stands before it is "not the shade of" its noun."""
+    if sentence.kind(at - 1) == "be" and sentence.kind(at - 2) in ("value", "alone") and sentence.word(at + 1) == "the":
+        before = {sentence.noun(i) for i in range(at)}
+        behind = {"value", "alone", "label", "present", "absent"}.isdisjoint(sentence.kinds[at:])
+        return before == {""} and sentence.kind(at + 2) in ("property", "size") and behind
     one_clause = {"break", "and", "relative"}.isdisjoint(sentence.kinds)
     return one_clause and at > 1 and at == len(sentence.kinds) - 1 and sentence.kind(at - 1) == "be"
 
@@ -147,6 +140,7 @@ def _in_place_of(sentence: "Sentence", negator: int, joint: int) -> bool:
 
 def _predicate_end(sentence: "Sentence", at: int) -> int:
     i, content = at, False
+    inverted = sentence.kind(at - 2) in ("end", "break", "and") and sentence.word(at - 1) != "not"
     while i < len(sentence.terms):
         kind = sentence.kinds[i]
         if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
@@ -157,7 +151,9 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
             break  # without content between them, two negators undo each other
         if kind == "with" and not content and sentence.kind(i - 1) == "present":
             break  # "vacuoles are not seen in the large cell"
-        content = content or kind in _CONTENT
+        if inverted and sentence.word(i) == "nor":
+            break
+        content = content or (kind in _CONTENT and not (inverted and sentence.noun(i)))
         i += 1
     return i
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from hemasynth.lexicon import FOREIGN, Statement, Values
 from hemasynth.scope import IGNORED
+from hemasynth.wrapping import wrapped
 
 if TYPE_CHECKING:
     from hemasynth.claims import Claim, Reader
 
 _BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
 _DEFINITE = frozenset({"the", "its", "these", "those", "their", "this"})
-_NAMES = ("nucleus", "nuclear material")
+_NAMES = ("nucleus", "nuclear material", "cytoplasm")
 _NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
 _SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 
@@ -37,6 +38,8 @@ def answered(reader: "Reader") -> "tuple[int, Claim] | None":
     if statement is None or at is None or not nouns <= {"cell", "cytoplasm", "nucleus"}:
         return None
     values = reader.lexicon.complement(statement.attribute, statement.values)
+    if wrapped(reader.sentence)[0][at]:
+        values = statement.values  # "the statement that it has none is not correct"
     return at, replace(reader.claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
 
 

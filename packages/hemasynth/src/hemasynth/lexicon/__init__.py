@@ -47,6 +47,10 @@ class Entry:
     readings: dict[str, Statement] = field(default_factory=dict)
 
 
+# words that are like any other but for their name (`wrapping.py`), or for being no part of the grammar
+_GRAMMAR = {"neutral": Entry("other"), "true": Entry("other", "true"), "untrue": Entry("other", "untrue")}
+
+
 @dataclass
 class Trie:
     """Phrases by their tokens; `longest` is the only question that is asked."""
@@ -197,7 +201,7 @@ def _shared_entries(shared: dict[str, Any]) -> Iterator[tuple[str, Entry]]:
         yield word, Entry("foreign")
     for kind, words in shared["grammar"].items():
         for word in spelt_out(words):
-            yield word, Entry("other" if kind == "neutral" else kind)
+            yield word, _GRAMMAR.get(kind) or Entry(kind)
 
 
 def _statement(table: dict[str, Any]) -> Statement:
