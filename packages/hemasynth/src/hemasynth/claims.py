@@ -20,6 +20,7 @@ from hemasynth.syntax import Sentence
 from hemasynth.tokens import sentences
 from hemasynth.unheard import unheard
 
+_THIS = frozenset({"it", "this", "that"})
 _PRONOUNS = frozenset({"its", "whose", "their", "it", "they"})
 
 
@@ -135,15 +136,7 @@ class Reader:
         meant = self.sentence.force[at]
         if meant == HABIT or (meant == GENERIC and not force):
             force = meant
-        return Claim(
-            statement.attribute,
-            statement.values,
-            not denied,
-            span,
-            term.text,
-            force or meant,
-            kind,
-        )
+        return Claim(statement.attribute, statement.values, not denied, span, term.text, force or meant, kind)
 
     def _implied(self, claim: Claim) -> Iterator[Claim]:
         if not claim.attribute or claim.force == "foreign":
@@ -166,22 +159,22 @@ class Reader:
             nouns, context = [], "cell"
         if not nouns and self.reading(readings, context) is None:
             nouns = self.sentence.later(at)
-        if not nouns and not context and self.sentence.word(0) in ("it", "this", "that"):
+        alone = not nouns and not context
+        if alone and not _THIS.isdisjoint((self.sentence.word(0), self.sentence.word(at + 1))):
             context = "cell"
-        if not nouns and ("size" in self.sentence.kinds or (not context and self.kind(0) == "property")):
+        if (not nouns and "size" in self.sentence.kinds) or (alone and self.kind(0) == "property"):
             context = "cell"  # "Shape: round."
         if self.sentence.word(at + 1) in ("one", "ones") and not any(
             self.reading(readings, self.noun(i)) for i in nouns
         ):
             nouns = [i for i in range(at - 1, -1, -1) if self.reading(readings, self.noun(i))][:1] or nouns
-        nouns = self._through_pronoun(at, readings, nouns)
+        head = self._list_head(at, nouns[0]) if nouns else None
+        nouns = self._through_pronoun(at, readings, nouns) if head is None else [head]
         if nouns and nouns[0] > at and self.sentence.word(at) not in ("a single", "single", "one", "clear", "obvious"):
             modified.add(nouns[0])
         if context and self._answers_first(at) and (statement := self.reading(readings, context)) is not None:
             yield from self._stated(at, statement)
             return
-        if nouns and (head := self._list_head(at, nouns[0])) is not None:
-            nouns = [head]
         for noun in nouns:
             statement = self.reading(readings, self.noun(noun))
             if statement is not None:

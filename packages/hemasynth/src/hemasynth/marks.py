@@ -14,6 +14,7 @@ _ENDING_TAGS = frozenset({"br", "p", "li", "ul", "ol", "div", "tr", "td"})
 _DASH = re.compile(r" - (?=(?:it|this|they|there|its|the|that|which|or|no|sorry|rather) )", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)")
 _SHORTENED = re.compile(r"(?<=[a-z])\.(?=\s*,)")  # "nucleolus inconspic., vacuoles none"
+_ROW = re.compile(r"(?:^|: )(?:[^/.;?]+ [^/.;?]+(?: / |[.]?$)){3,}")  # "vacuoles no / texture clear / granules red"
 _TURN = re.compile(r";(?=\s+(?:instead|rather)\b)", re.IGNORECASE)  # "one would expect ...; instead ..."
 
 
@@ -26,6 +27,8 @@ def plain(text: str) -> str:
     plain = _TURN.sub(",", _SHORTENED.sub(" ", plain))
     if "+" in plain or "-" in plain or "\u2212" in plain or "\u2013" in plain:
         plain = _SIGN.sub(_sign, plain)
+    if plain.count(" / ") > 1 and _ROW.search(plain.strip()):
+        plain = plain.replace(" / ", " ; ")
     plain = _BULLET.sub(";", plain)
     if "<" in plain:
         plain = _TAG.sub(

@@ -34,9 +34,7 @@ def denied(sentence: "Sentence") -> list[bool]:
     for at, kind in enumerate(sentence.kinds):
         if at in used:
             continue  # "it is not untrue that"
-        if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)):
-            end = _phrase_end(sentence, at + 1)
-        elif kind == "contrast":
+        if kind == "not_phrase" or (kind == "absent" and _names_what_is_absent(sentence, at)) or kind == "contrast":
             end = _phrase_end(sentence, at + 1)
         elif kind == "not_each":
             noun = next((i for i in range(at + 1, len(cover)) if sentence.noun(i)), at)
@@ -145,7 +143,7 @@ def _predicate_end(sentence: "Sentence", at: int) -> int:
         kind = sentence.kinds[i]
         if kind in ("break", "not_clause") or (kind == "and" and not _more(sentence, i)):
             break
-        if sentence.word(i) == ":" and (content or i == at):
+        if sentence.word(i) == ":" and (content or i == at or sentence.kind(i - 1) in ("absent", "present")):
             break  # "neither large nor medium: the cell is small"
         if content and kind in ("not_predicate", "not_phrase") and not sentence.word(i).startswith("anything"):
             break  # without content between them, two negators undo each other

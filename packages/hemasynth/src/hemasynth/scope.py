@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from hemasynth import wrapping
+
 if TYPE_CHECKING:
     from hemasynth.syntax import Sentence
 
@@ -37,6 +39,8 @@ def forces(sentence: "Sentence") -> list[str]:
             ):  # "while monocytes have ..., this one"
                 end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
             force[start:end] = [HABIT] * (end - start)
+    if sentence.kind(0) == "label" and sentence.kind(1) == "anchor" and sentence.terms[1].plural and HABIT in force:
+        force = [HABIT] * len(force)  # "eosinophil granules bind eosin and are commonly red"
     if any(_defines(sentence, at) or _typifies(sentence, at) for at in range(len(force))):
         force = [HABIT] * len(force)
     if "among" in sentence.kinds and "can" in map(sentence.word, range(len(force))):
@@ -55,6 +59,9 @@ def forces(sentence: "Sentence") -> list[str]:
     for at, kind in enumerate(sentence.kinds):
         if kind == "seeming":  # "at first glance a monocyte, but ..."
             start, end = next(part for part in _segments(sentence) if part[0] <= at < part[1])
+            if sentence.kinds[start] == "break":  # "while one might expect it to be round, it is ..."
+                end = next((i for i in range(at, end) if sentence.word(i) == ","), end)
+                force[start:end] = [IGNORED] * (end - start)
             if sentence.kind(end) == "break":
                 force[start:end] = [IGNORED] * (end - start)
         elif kind == "untold":  # "a colour of the granules cannot be given" says nothing of granules
@@ -68,6 +75,8 @@ def forces(sentence: "Sentence") -> list[str]:
             end = _until(sentence, at, ("break",) if subject else ("break", "and", "relative", "have"))
             if subject or any(sentence.noun(i) in ("cell", "bystander") for i in range(at, end)):
                 force[at:end] = [FOREIGN] * (end - at)
+        elif sentence.word(at) == "two" and sentence.word(at - 1) == "or" and sentence.noun(at - 2):
+            force[at] = IGNORED  # "a vacuole or two"
         elif kind == "whether":
             end = at + 1
             while sentence.kind(end) in ("value", "alone", "and", "label", "determiner"):
@@ -89,6 +98,8 @@ def _typifies(sentence: "Sentence", at: int) -> bool:
     """Tell "open chromatin is a hallmark of blasts" from "its chromatin is typical of a blast"."""
     if sentence.kinds[at] != "typical" or sentence.word(0) in _THIS or sentence.kind(0) == "label":
         return False
+    if sentence.word(0) in ("what", "which") and sentence.word(at + 1) in ("a", "an"):
+        return True  # "which nucleus is typical of an eosinophil?"
     after = range(at + 1, min(at + 6, len(sentence.kinds)))
     return any(sentence.noun(i) == "cell" and sentence.terms[i].plural for i in after)
 
@@ -158,6 +169,8 @@ def _was_able(sentence: "Sentence", at: int) -> bool:
         return True  # "I do not believe that anyone would call it round"
     if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
         return True
+    if word in ("would", "could", "should") and wrapping.judges(sentence, at):
+        return True  # "it would be anything but correct to say"
     if word in ("would", "could", "should") and after[0] == "end":
         return True  # "no, bilobed would": the verb is that of the question
     if word == "would" and "not_clause" in after:

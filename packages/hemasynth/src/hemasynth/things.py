@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _BARE = frozenset({"absent", "present", "be", "other", "not_predicate"})  # an answer of "absent", "not seen"
 _DEFINITE = frozenset({"the", "its", "these", "those", "their", "this"})
 _NAMES = ("nucleus", "nuclear material", "cytoplasm")
+_DENYING = ("not_predicate", "not_phrase")
 _NONE = frozenset({"none", "nil", "zero", "0", "nothing"})
 _SOME = frozenset({"some", "few", "a few", "several", "many", "plenty", "lots", "them", "numerous", "those"})
 
@@ -31,15 +32,16 @@ def answered(reader: "Reader") -> "tuple[int, Claim] | None":
         return _presence(reader, statement)
     at = next((i for i in range(len(reader.terms)) if reader.sentence.word(i) in _NONE), None)
     last = len(reader.terms) - 1
-    denied = not {"not_predicate", "not_phrase"}.isdisjoint(reader.sentence.kinds)
+    denied = not set(_DENYING).isdisjoint(reader.sentence.kinds)
     if reader.terms and reader.sentence.word(last) in ("any", "it", "them", "those", "such") and denied:
         at = last  # "I see none of them", "the cell is devoid of it"
     nouns = {reader.noun(i) for i in range(len(reader.terms))} - {""}
     if statement is None or at is None or not nouns <= {"cell", "cytoplasm", "nucleus"}:
         return None
     values = reader.lexicon.complement(statement.attribute, statement.values)
-    if wrapped(reader.sentence)[0][at]:
-        values = statement.values  # "the statement that it has none is not correct"
+    twice = reader.sentence.word(at) not in _NONE and sum(kind in _DENYING for kind in reader.sentence.kinds) == 2
+    if twice or wrapped(reader.sentence)[0][at]:
+        values = statement.values  # "it does not lack them", "that it has none is not correct"
     return at, replace(reader.claim(at, Statement(statement.attribute, values), kind="none"), polarity=True)
 
 

@@ -108,6 +108,8 @@ BARE_YES = _compiled(
     r"\s*(?:yes|right|correct|exactly|true|indeed|quite so|agreed)\s*"
     r"(?:[.!]|$|,.*(?:\b(?:no|not|none|nothing)\b|n['\u2019]t\b))"
 )
-NOT_ASK = _compiled(rf"^\s*(?:{_IS_DOES})\s[^,]*?\bnot\b")
+NOT_ASK = _compiled(
+    rf"^\s*(?:{_IS_DOES})\s[^,]*?\bnot\b(?!\s+(?:absent|missing|lacking|without|devoid|free|un|in|non))"
+)
 NEGATIVE_ASK = _compiled(rf"^(\s*(?:{_IS_DOES}|ca|could|would))({_NT})\b")
 LAST_SENTENCE = re.compile(r"(?:.*[.!;]\s+)?", re.DOTALL)

@@ -13,6 +13,7 @@ _NEGATORS = ("not_predicate", "not_phrase", "not_clause")
 _BETWEEN = ("other", "be", "determiner", "hedge", "habit", "more", "less", "present")
 _CONTENT = ("value", "alone", "anchor", "label", "bystander", "absent", "one")
 _SPEAKS = ("that", "to", "in")
+_THINGS = ("it", "this", "that", "them")
 _REASONS = ("it", "they", "the", "its", "this", "these")
 
 
@@ -20,7 +21,7 @@ def wrapped(sentence: "Sentence") -> tuple[list[bool], frozenset[int]]:
     """Tell for every term whether a judgement denies it, and which negators are used up by judgements."""
     cover, used = [False] * len(sentence.terms), set[int]()
     for at, kind in enumerate(sentence.kinds):
-        name = sentence.terms[at].entry.name if kind == "other" else ""
+        name = _name(sentence, at)
         if kind != "not_clause" and kind != "not_before" and name not in (TRUE, UNTRUE):
             continue
         if kind == "not_before" and not _speaks(sentence, at):
@@ -38,10 +39,26 @@ def wrapped(sentence: "Sentence") -> tuple[list[bool], frozenset[int]]:
     return cover, frozenset(used)
 
 
+def judges(sentence: "Sentence", at: int) -> bool:
+    """Tell whether a verb leads to a judgement: "would by no means be correct"."""
+    i = at + 1
+    while sentence.kind(i) in (*_NEGATORS[:2], "be") or (sentence.kind(i) == "other" and not _name(sentence, i)):
+        i += 1
+    return i > at + 1 and _name(sentence, i) != ""
+
+
+def _name(sentence: "Sentence", at: int) -> str:
+    return sentence.terms[at].entry.name if sentence.kind(at) == "other" else ""
+
+
 def _judged(sentence: "Sentence", start: int, at: int, *, clause: bool) -> range | None:
     """Return what a judgement is about: the clause that it opens, or the one that it ends; None for neither."""
     verb = any(sentence.kinds[i] == "be" for i in range(start, at))
     if clause or (_speaks(sentence, at) and (verb or start == at)):
+        if sentence.word(at + 1) in _THINGS and (
+            sentence.kind(at + 2) in ("end", "break", "and") or sentence.word(at + 2) == ":"
+        ):
+            return range(at + 1, at + 2)  # "reject it: ..."
         end = next((i for i in range(at, len(sentence.kinds)) if _ends_clause(sentence, i)), len(sentence.kinds))
         return range(at + 1, end)
     after = sentence.kind(at + 1)

@@ -93,6 +93,28 @@ _OTHERS = frozenset(
         "decrease",
         "marking",
         "parked",
+        "punched",
+        "butter",
+        "clamped",
+        "clever",
+        "conform",
+        "conforms",
+        "decoded",
+        "export",
+        "exports",
+        "extant",
+        "latter",
+        "linger",
+        "locked",
+        "locking",
+        "messed",
+        "string",
+        "strings",
+        "stroke",
+        "suction",
+        "tabular",
+        "weekly",
+        "solver",
         "backed",
         "packet",
         "looser",
@@ -176,7 +198,8 @@ class Folding:
             lacks = len(word) == _MIDDLE - 1 and len(other) == _MIDDLE  # "corse"
             if shortest < _MIDDLE and not lacks and sorted(word) != sorted(other):
                 continue
-            if len(word) == len(other) < _LONG - 1 and sorted(word) != sorted(other):
+            one_for_another = len(word) == len(other) < _LONG - 1 and sorted(word) != sorted(other)
+            if one_for_another and not _vowel_for_vowel(word, other):
                 continue  # one letter for another makes too many good words: denied, dented
             allowed = 2 if shortest >= _LONG else 1
             if abs(len(word) - len(other)) <= allowed and _distance(word, other, allowed) <= allowed:
@@ -185,6 +208,12 @@ class Folding:
         if len(plain) > 1:  # a neighbour at one slip wins over those at two
             plain = {self._inflected(each) for each in found if _distance(word, each, 1) <= 1}
         return plain.pop() if len(plain) == 1 else None
+
+
+def _vowel_for_vowel(one: str, two: str) -> bool:
+    """Tell whether two words of one length differ in a vowel alone: "reguler"."""
+    swapped = [pair for pair in zip(one, two, strict=True) if pair[0] != pair[1]]
+    return len(one) >= _MIDDLE and len(swapped) == 1 and all(letter in "aeiou" for letter in swapped[0])
 
 
 def _squeeze(word: str) -> str:
