@@ -43,7 +43,7 @@ def _like_the_other(sentence: "Sentence", noun: int, end: int) -> bool:
 
 def _goes_on(sentence: "Sentence", noun: int, i: int) -> bool:
     """Tell whether a comma or a further phrase does not end what is said of a noun."""
-    kind, after = sentence.kinds[i], sentence.word(i + 1)
+    kind, after = sentence.kinds[i], sentence.word(i + 1 + (sentence.kind(i + 1) == "break"))
     if kind in ("and", "break") and "absent" in sentence.kinds[i:]:
         if after in ("there", "none", "being"):
             return True  # "one looks for granules, there are none", "the vacuoles are not, being absent"

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from hemasynth.claims import Claim
     from hemasynth.syntax import Sentence
 
+_TRUTH = frozenset({"reality", "truth", "fact", "actuality"})
 _NO = frozenset({"no", "nay", "rather"})
 
 
@@ -22,8 +23,8 @@ def mended(sentence: "Sentence", said: Iterable["Placed"]) -> list["Placed"]:
 
 
 def opens(sentence: "Sentence") -> bool:
-    """Tell whether a sentence begins by mending the one before: "Sorry, I meant open."."""
-    return sentence.kind(0) == "correction"
+    """Tell whether a sentence begins by mending the one before: "Sorry, I meant open.", "In reality it is big."."""
+    return sentence.kind(0) == "correction" or (sentence.word(0) == "in" and sentence.word(1) in _TRUTH)
 
 
 def kept(before: Sequence["Claim"], after: Sequence["Claim"]) -> list["Claim"]:

@@ -169,6 +169,8 @@ def _was_able(sentence: "Sentence", at: int) -> bool:
         return True  # "I do not believe that anyone would call it round"
     if word in ("could", "may", "can", "would") and after[:2] == ["be", "be"]:
         return True
+    if word == "could" and sentence.kind(at - 1) == "not_predicate":
+        return True  # "at no point could it be called small"
     if word in ("would", "could", "should") and wrapping.judges(sentence, at):
         return True  # "it would be anything but correct to say"
     if word in ("would", "could", "should") and after[0] == "end":

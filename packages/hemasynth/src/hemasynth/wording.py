@@ -54,7 +54,8 @@ _PLACE = "(?P<place>first|former|second|latter|third|fourth|fifth|last|final)"
 _HOLDS = r"(?:\s+(?:applies|fits|holds|is (?:right|correct|true|the (?:case|answer|right one))))?"
 _CHOICES = "(?:options?|choices?|alternatives?|possibilities|possible (?:answers|values)|candidates|categories|classes)"
 CHOICE = _compiled(
-    rf"\s*(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?{_PLACE}"
+    rf"\s*(?:(?:definitely|clearly|certainly|surely|obviously),?\s+)?"
+    rf"(?:(?:it|that)\s+(?:is|would be)\s+|i would say\s+)?(?:the\s+)?{_PLACE}"
     rf"(?:\s+(?:one|mentioned|named|{_CHOICES}|of (?:the|these|those) (?:two|three|four|{_CHOICES})))*"
     rf"{_HOLDS}\s*(?=[,.;!]|$)"
 )
