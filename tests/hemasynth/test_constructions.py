@@ -89,6 +89,60 @@ def test_wrapped_denials_deny(opening: str) -> None:
     assert said(opening + "the cell is big.") == {"cell_size!big"}
 
 
+@pytest.mark.parametrize("value", ["big", "not big"])
+@pytest.mark.parametrize(
+    ("form", "holds"),
+    [
+        ("By no means is it untrue that the cell is {}.", True),
+        ("It would not be inaccurate to say that the cell is {}.", True),
+        ("It isn't wrong that the cell is {}.", True),
+        ("That the cell is {} is simply untrue.", False),
+        ("The claim that the cell is {} isn't correct.", False),
+        ("The claim that the cell is {} must be rejected.", False),
+        ("Don't believe that the cell is {}.", False),
+        ("Whoever wrote that the cell is {} was right.", True),
+        ("To say that the cell is {} would be anything but correct.", False),
+    ],
+)
+def test_judgements_and_negators_are_counted(form: str, value: str, *, holds: bool) -> None:
+    sign = "=" if holds == (value == "big") else "!"
+    assert said(form.format(value)) == {f"cell_size{sign}big"}
+
+
+@pytest.mark.parametrize("noun", ["granules", "vacuoles"])
+@pytest.mark.parametrize(
+    ("form", "there"),
+    [
+        ("It is not true that {} are absent.", True),
+        ("In no way does the cell lack {}.", True),
+        ("The statement that {} are lacking is inaccurate.", True),
+        ("The absence of {} can be ruled out.", True),
+        ("The presence of {} is denied.", False),
+        ("You'd expect {}, yet there are none.", False),
+        ("Where {} might be expected, none are found.", False),
+    ],
+)
+def test_denials_of_absence_are_counted(form: str, noun: str, *, there: bool) -> None:
+    name = {"granules": "granularity", "vacuoles": "cytoplasm_vacuole"}[noun]
+    assert said(form.format(noun)) == {f"{name}={'yes' if there else 'no'}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "claims"),
+    [
+        ("While one might expect a round form, the cell border is in fact irregular.", {"cell_shape=irregular"}),
+        ("There is nothing round about the shape of this cell.", {"cell_shape!round"}),
+        ("Purple blue is not the shade of this cytoplasm.", {"cytoplasm_colour!purple blue"}),
+        ("N:C low / vacuoles no / texture clear / granularity yes.",
+         {"nuclear_cytoplasmic_ratio=low", "cytoplasm_vacuole=no", "cytoplasm_texture=clear", "granularity=yes"}),
+        ("Neutrophil: big, round, multilobed nucleus.",
+         {"label=neutrophil", "cell_size=big", "cell_shape=round", "nucleus_shape=segmented-multilobed"}),
+    ],
+)  # fmt: skip
+def test_what_is_only_expected_denied_or_listed(text: str, claims: set[str]) -> None:
+    assert said(text) == claims
+
+
 @pytest.mark.parametrize(
     ("text", "claims"),
     [

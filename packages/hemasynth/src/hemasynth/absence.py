@@ -22,7 +22,7 @@ def absent_after(sentence: "Sentence", at: int) -> bool:
         if kind == "not_predicate":
             negated = True
         elif kind == "not_phrase" and (
-            sentence.kind(i + 1) in ("end", "and", "break")
+            sentence.kind(i + 1) in ("end", "and", "break", "be", "not_before")
             or (sentence.word(i) == "lacking" and sentence.word(i + 1) in ("in", "from", "within"))
         ):
             return not negated  # "granules are lacking"

@@ -154,7 +154,10 @@ class Reader:
         if self.sentence.word(at) == "course" and self.kind(at - 1) == "value" and not self.noun(at + 1):
             return  # "an uneven course", unlike the misspelt "course granules"
         nouns = self.sentence.nouns_of(at)
-        context = next((each for each in self.contexts if self.reading(readings, each)), self.context)
+        able = (each for each in self.contexts if self.reading(readings, each) not in (None, NOTHING))
+        context = next(able, self.context)
+        if self.kind(0) == "property" and self.reading(readings, context) == NOTHING:
+            context = ""  # "vacuoles: none; texture: clear"
         if (nouns and nouns[0] > at and self._leads(at, nouns[0])) or fronted.of_cell(self, at):
             nouns, context = [], "cell"
         if not nouns and self.reading(readings, context) is None:
@@ -162,10 +165,12 @@ class Reader:
         alone = not nouns and not context
         if alone and not _THIS.isdisjoint((self.sentence.word(0), self.sentence.word(at + 1))):
             context = "cell"
-        if (not nouns and "size" in self.sentence.kinds) or (alone and self.kind(0) == "property"):
+        if (not nouns and "size" in self.sentence.kinds) or (
+            alone and self.kind(0) == "property" and self.reading(readings, "cell")
+        ):
             context = "cell"  # "Shape: round."
         if self.sentence.word(at + 1) in ("one", "ones") and not any(
-            self.reading(readings, self.noun(i)) for i in nouns
+            (said := self.reading(readings, self.noun(i))) and said.attribute for i in nouns
         ):
             nouns = [i for i in range(at - 1, -1, -1) if self.reading(readings, self.noun(i))][:1] or nouns
         head = self._list_head(at, nouns[0]) if nouns else None

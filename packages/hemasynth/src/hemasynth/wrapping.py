@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 TRUE, UNTRUE = "true", "untrue"  # names under which the lexicon has "correct" and "mistaken"
 _NEGATORS = ("not_predicate", "not_phrase", "not_clause")
-_BETWEEN = ("other", "be", "determiner", "hedge", "habit", "more", "less", "present")
+_BETWEEN = ("other", "be", "determiner", "hedge", "habit", "more", "less")
 _CONTENT = ("value", "alone", "anchor", "label", "bystander", "absent", "one")
 _SPEAKS = ("that", "to", "in")
+_FAR = ("anything but", "far from", "far from being", "nowhere near", "no longer", "anything other than")
 _THINGS = ("it", "this", "that", "them")
 _REASONS = ("it", "they", "the", "its", "this", "these")
 
@@ -77,7 +78,7 @@ def _speaks(sentence: "Sentence", at: int) -> bool:
 def _lead(sentence: "Sentence", at: int) -> tuple[int, list[int]]:
     """Return where "it is by no means simply" begins before a judgement, and the places of its negators."""
     start, negators = at, []
-    while sentence.kind(start - 1) in (*_NEGATORS[:2], *_BETWEEN):
+    while sentence.kind(start - 1) in ("not_predicate", *_BETWEEN) or sentence.word(start - 1) in _FAR:
         start -= 1
         if sentence.kinds[start] in _NEGATORS:
             negators.append(start)
