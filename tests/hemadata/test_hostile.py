@@ -1,5 +1,6 @@
 """What `benchmarks/fuzz.py` has found, each once: told or put in quarantine, never a crash, a hang or a full memory."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -237,6 +238,12 @@ def saved(image: Image.Image, form: str, **options: object) -> bytes:
     out = BytesIO()
     image.save(out, form, **options)
     return out.getvalue()
+
+
+def test_window_that_is_turned_keeps_all_that_is_said_of_it() -> None:
+    box = Box((4, 6, 9, 5), "a", (("size", "big", None),), "7", (("A", "b"),), ("crowd",))
+    (turned,) = frames.to_stored(Boxes.of([box]), (40, 30), 6)
+    assert turned.xywh != box.xywh and dataclasses.replace(turned, xywh=box.xywh) == box
 
 
 def test_window_without_end_is_not_looked_at() -> None:

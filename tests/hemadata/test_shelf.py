@@ -14,6 +14,8 @@ from hemadata.build.dealing import Brief, Dealing
 from hemadata.build.plan import Plan, make_plan
 from hemadata.errors import HemaError
 from hemadata.formats.archives import Member
+from hemadata.formats.boxes import Box, Boxes
+from hemadata.formats.gathered import shelf_of_boxes
 from hemadata.formats.rawfile import RawFile
 from hemadata.formats.rawtree import RawTree
 from hemadata.formats.scan import shelf_of_files
@@ -87,11 +89,33 @@ def test_files_on_a_shelf_are_the_same_files(little_memory: None, tmp_path: Path
     assert files["a"].read() == b"12345"
 
 
+def boxes(count: int) -> Boxes:
+    """Boxes with something in every column."""
+    said = (("size", "big", "large"),), "7", (("A", "RBC"),), ("crowd",)
+    return Boxes.of(Box((n, 0.5, 2, 3), "WBC" if n else None, *(said if n % 2 else ())) for n in range(count))
+
+
+def test_boxes_on_a_shelf_are_the_same_boxes(little_memory: None) -> None:
+    shelved = shelf_of_boxes()
+    shelved.update((str(count), boxes(count)) for count in range(6))
+    assert [shelved[str(count)] for count in range(6)] == [boxes(count) for count in range(6)]
+    assert shelved["5"] is not shelved["5"]  # from the file
+
+
+def test_no_more_boxes_stay_in_memory_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dealing, "HELD_BOXES", 8)
+    dealt = Dealing("bccd")
+    for n in range(20):
+        dealt.add(Ref(str(n), RawFile(f"/x/{n}", f"{n}"), objects=boxes(3)))
+        assert sum(len(ref.objects or ()) for part in dealt._lists for ref in part) < 8
+
+
 @steady
 @given(st.integers(0, 40), st.sampled_from([1, 2, 16, 256, 1024]), st.sampled_from([3, 8, 1000]), st.integers(0, 9))
 def test_references_are_dealt_alike_whether_they_wait_in_a_file(count: int, buckets: int, held: int, seed: int) -> None:
     refs = [
-        Ref(f"k{n % 37}", RawFile(f"/x/{n}", f"{n}"), group=f"g{n % 3}", split_upstream="train") for n in range(count)
+        Ref(f"k{n % 37}", RawFile(f"/x/{n}", f"{n}"), objects=boxes(n % 5), group=f"g{n % 3}", split_upstream="train")
+        for n in range(count)
     ]
     random.Random(seed).shuffle(refs)
     expected: dict[int, list[tuple[int, int, str]]] = {}
@@ -100,12 +124,14 @@ def test_references_are_dealt_alike_whether_they_wait_in_a_file(count: int, buck
         expected.setdefault(dealing.bucket_of(f"bccd/{ref.key}", buckets), []).append((number, place, ref.image.name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dealing, "HELD", held)
+        patch.setattr(dealing, "HELD_BOXES", 2 * held)
         dealt = Dealing("bccd")
         for ref in refs:
             dealt.add(ref)
         found = {unit.bucket: unit for unit in dealt.units(buckets)}
         assert len(dealt) == count and list(found) == sorted(expected)
         for bucket, unit in found.items():
+            assert all(ref.objects == boxes(int(ref.image.name) % 5) for ref in unit.refs)
             assert [ref.image.name for ref in unit.refs] == [name for *_, name in sorted(expected[bucket])]
             assert list(unit.briefs()) == [Brief.of(ref) for ref in unit.refs]
             assert len(unit.refs) == len(expected[bucket])

@@ -1,13 +1,12 @@
 """Pixels, boxes, labels, attributes and masks stay together, and the draws follow from a key."""
 
-import math
 from collections import Counter
 from typing import Any
 
 import pytest
 import torch
 from hemamodel.data import Transform
-from hemamodel.data.transforms import MEAN, STD, restain, turned
+from hemamodel.data.transforms import MEAN, STD, restain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -100,30 +99,6 @@ def test_all_eight_symmetries_occur() -> None:
     transform = Transform(fit="squash", sizes=[60], flip=0.5)
     scene = painted([(2, 10, 8, 14)], 60, 60)
     assert len({tuple(transform(scene, number)["boxes"][0].tolist()) for number in range(80)}) == 8
-
-
-@given(height=st.integers(40, 90), width=st.integers(40, 90), angle=st.floats(-7, 7))
-@settings(max_examples=40, deadline=None)
-def test_a_turn_takes_what_lies_right_of_the_middle_around_it(height: int, width: int, angle: float) -> None:
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    across, down = columns - (width - 1) / 2, rows - (height - 1) / 2
-    reach = min(height, width) / 3
-    spot = ((across - reach) ** 2 + down**2 < 9)[None]  # a disc right of the middle
-    # against the clock; y points down
-    row = round((height - 1) / 2 - reach * math.sin(angle))
-    column = round((width - 1) / 2 + reach * math.cos(angle))
-    image, mask = tv_tensors.Image(200 * spot.repeat(3, 1, 1).to(torch.uint8)), tv_tensors.Mask(spot.to(torch.uint8))
-    for value, most in ((turned(image, angle), 200), (turned(mask, angle), 1)):
-        assert value.dtype == torch.uint8 and value.shape[-2:] == (height, width)
-        assert int(value[0, row, column]) == int(value.max()) == most
-
-
-def test_a_turned_picture_has_no_black_corners_and_a_box_is_refused() -> None:
-    grey = {"image": tv_tensors.Image(torch.full((3, 50, 70), 120, dtype=torch.uint8))}
-    seen = unnormalised(Transform(fit="squash", sizes=[64], turn=1)(grey, 3)["image"])
-    torch.testing.assert_close(seen, torch.full_like(seen, 120 / 255), atol=1e-3, rtol=0)
-    with pytest.raises(ValueError, match="no longer fits"):
-        Transform(fit="squash", sizes=[64], turn=1)(painted([(5, 5, 20, 20)], 60, 60), 3)
 
 
 def test_equal_keys_draw_equal_numbers_and_the_global_generator_is_left_alone() -> None:

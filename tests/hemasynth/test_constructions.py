@@ -35,8 +35,8 @@ def verdict(question: str, answer: str, **attributes: str) -> str:
 )  # fmt: skip
 def test_a_mended_value_counts_alone(name: str, one: str, two: str, form: str) -> None:
     noun = {"cell_size": "The cell is", "cell_shape": "The cell is", "nucleus_shape": "The nucleus is"}
-    one, two = one.removeprefix("segmented-"), two
-    text = form.replace("{n}", noun.get(name, "The cytoplasm is")).replace("{1}", one).replace("{2}", two)
+    text = form.replace("{n}", noun.get(name, "The cytoplasm is")).replace("{2}", two)
+    text = text.replace("{1}", one.removeprefix("segmented-"))
     assert said(text) == {f"{name}={two}"}
 
 

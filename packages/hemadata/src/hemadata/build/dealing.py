@@ -13,8 +13,8 @@ import xxhash
 
 from hemadata.sources.base import Ref
 
-HELD = 1 << 12  # references that stay in memory, if they have
-HELD_BOXES = 1 << 18  # boxes at the most: 20 MB
+HELD = 1 << 12  # references that stay in memory; fewer, where they have
+HELD_BOXES = 1 << 18  # boxes in all
 PARTS = 256  # lists that they wait in, by the leading bits of their hashes
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 from torchvision import tv_tensors  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional as F  # type: ignore[import-untyped]
 from torchvision.tv_tensors import BoundingBoxes, Image, Mask, TVTensor  # type: ignore[import-untyped]
@@ -28,7 +27,7 @@ _UNMIX = torch.linalg.inv(STAINS)
 
 
 class Transform:
-    """Crop, resize, turn, flip, colour and normalise, in this order. The pixels come out as float32 [3, H, W].
+    """Crop, resize, flip, colour and normalise, in this order. The pixels come out as float32 [3, H, W].
 
     Args:
         fit: `squash` to a square, or `shorter`: the shorter side gets the size and the aspect stays.
@@ -38,7 +37,6 @@ class Transform:
         crop_from: the crop is drawn on an image whose shorter side has one of these lengths, ...
         crop_sizes: ... with sides between these.
         min_visible: part of a box that must be left for the crop to keep the box.
-        turn: probability of a turn by any angle, the picture mirrored at its borders; not for boxes.
         flip: probability of each of the three mirrorings (horizontal, vertical, diagonal), which make all eight
             symmetries of a square; a smear has no up or left.
         stain: how far the amount of each stain moves: a factor in 1 - stain ... 1 + stain.
@@ -55,14 +53,13 @@ class Transform:
         crop_from: Sequence[int] = (400, 500, 600),
         crop_sizes: tuple[int, int] = (384, 600),
         min_visible: float = 0.25,
-        turn: float = 0.0,
         flip: float = 0.0,
         stain: float = 0.0,
         light: float = 0.0,
     ) -> None:
         self.fit, self.sizes, self.longest = fit, tuple(sizes), longest
         self.crop, self.crop_from, self.crop_sizes, self.min_visible = crop, tuple(crop_from), crop_sizes, min_visible
-        self.turn, self.flip, self.stain, self.light = turn, flip, stain, light
+        self.flip, self.stain, self.light = flip, stain, light
 
     def __call__(self, sample: Sample, key: int) -> Sample:
         """A new sample; equal keys draw equal numbers, and the global generator is left alone."""
@@ -73,8 +70,6 @@ class Transform:
         height, width = sample["image"].shape[-2:]
         size = self.sizes[_integer(0, len(self.sizes) - 1, random)]
         sample = _map(sample, F.resize, list(self.fitted(height, width, size)), antialias=True)
-        if self._happens(self.turn, random):
-            sample = _map(sample, turned, 2 * math.pi * torch.rand((), generator=random).item())
         for mirror in (F.horizontal_flip, F.vertical_flip, transpose):
             if self._happens(self.flip, random):
                 sample = _map(sample, mirror)
@@ -128,27 +123,6 @@ def transpose(value: TVTensor) -> TVTensor:
         turned = value.as_subclass(Tensor)[:, [1, 0, 3, 2]]
         return BoundingBoxes(turned, format="XYXY", canvas_size=(width, height))
     return tv_tensors.wrap(value.as_subclass(Tensor).transpose(-1, -2).contiguous(), like=value)
-
-
-def turned(value: TVTensor, angle: float) -> TVTensor:
-    """Turn [..., H, W] about its middle by an angle in radians, against the clock, mirrored at the borders.
-
-    What was not photographed is made of what lies beside it, so that no corner tells the angle.
-
-    Raises:
-        ValueError: boxes, which hold more than their object when they are turned.
-    """
-    if isinstance(value, BoundingBoxes):
-        raise ValueError("turn: a box that is turned by any angle no longer fits its object")
-    pixels = value.as_subclass(Tensor)
-    height, width = pixels.shape[-2:]
-    cos, sin = math.cos(angle), math.sin(angle)
-    matrix = torch.tensor([[[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]])
-    grid = affine_grid(matrix, [1, 1, height, width], align_corners=False)
-    mode = "nearest" if isinstance(value, Mask) else "bilinear"
-    found = grid_sample(pixels.reshape(1, -1, height, width).float(), grid, mode, "reflection", align_corners=False)
-    whole = found if pixels.is_floating_point() else found.round_()
-    return tv_tensors.wrap(whole.to(pixels.dtype).view_as(pixels), like=value)
 
 
 def restain(pixels: Tensor, factors: Tensor) -> Tensor:

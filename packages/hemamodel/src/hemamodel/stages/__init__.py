@@ -63,7 +63,6 @@ class ImageConfig(_Strict):
         crop_from: the crop is drawn on an image whose shorter side has one of these lengths.
         crop_sizes: its sides lie between these.
         min_visible: part of a box that the crop must leave.
-        turn: probability of a turn by any angle; not for tasks with boxes.
         flip: probability of each mirroring.
         stain: relative change of each stain's amount.
         light: relative change of brightness and contrast.
@@ -77,7 +76,6 @@ class ImageConfig(_Strict):
     crop_from: Annotated[tuple[Positive, ...], Field(min_length=1)] = (400, 500, 600)
     crop_sizes: tuple[Positive, Positive] = (384, 600)
     min_visible: Part = 0.25
-    turn: Part = 0.0
     flip: Part = 0.0
     stain: Part = 0.0
     light: Part = 0.0
@@ -197,11 +195,6 @@ class StageConfig(_Strict):
             raise ValueError("lr_backbone is above 0 where backbone is in trainable, and nowhere else")
         if any(parent >= self.stage for parent in self.parents):
             raise ValueError(f"parents is {self.parents}, expected stages before {self.stage}")
-        found = self.tasks.get("detection")
-        if found and found.image and found.image.turn:
-            raise ValueError(
-                "tasks.detection.image.turn is above 0, but a box that is turned no longer fits its object"
-            )
         held_out = {each.source for each in self.data.held_out}
         if both := sorted(held_out & {slug for sources in self.data.train.values() for slug in sources}):
             raise ValueError(f"data.train and data.held_out both have {', '.join(both)}")
