@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from learning.common import Bench
+from learning.common import Bench, Clock
 
 ROWS = (
     "classification",
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = {}
+    found, clock = {}, Clock()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args.raw, args.work or Path(folder), args.workers, args.scale, args.seed)
         for name in args.only or ROWS:
@@ -72,6 +72,8 @@ def main() -> None:
                 show(name, found[name])
     if args.json:
         print(json.dumps(found))
+    else:
+        print(f"all in {clock.minutes} minutes")
 
 
 if __name__ == "__main__":

@@ -127,6 +127,17 @@ def test_whole_of_wbcatt_gets_the_numbers_of_the_paper_and_every_quota_is_met(wh
     assert max(Counter(item.cell.sample_id for item in items).values()) == 3
 
 
+def test_a_few_cells_are_asked_several_times_the_papers_number_and_never_the_same_twice(whole: list[Cell]) -> None:
+    few = whole[::20]
+    once, items = plan(few, LEXICON), plan(few, LEXICON, times=4)
+    assert len(items) == pytest.approx(4 * len(once), rel=0.01)
+    assert len({(item.cell.sample_id, item.topic) for item in items}) == len(items)
+    wanted = quotas(few, LEXICON, times=4)
+    for side in ("train", "test"):
+        found = Counter(item.topic.question_type for item in items if quota.side(item.cell.split_upstream) == side)
+        assert found.total() == sum(wanted[side].values())
+
+
 def test_hard_split_shares_no_facts_and_has_every_cell_type_on_each_side(whole: list[Cell]) -> None:
     hard = hard_split(whole)
     vectors: dict[str, set[str]] = {}

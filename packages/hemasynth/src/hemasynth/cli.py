@@ -22,6 +22,7 @@ from hemasynth.options import (
     SEED,
     SHARD,
     SLOTS,
+    TIMES,
     read_options,
     read_shard,
 )
@@ -95,6 +96,7 @@ def vqa(
     engine_args: ENGINE_ARGS = None,
     seed: SEED = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many cells.")] = None,
+    times: TIMES = 1,
     shard: SHARD = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
@@ -112,7 +114,7 @@ def vqa(
     )
     _announce(folder / SLUG)
     with _bar() as progress:
-        outcome, tree = write(chosen, corpus, folder, seed, limit, progress, labels, part)
+        outcome, tree = write(chosen, corpus, folder, seed, limit, progress, labels, part, times)
     built = build(SLUG, corpus, folder, raw, PICTURES) if labels is None and part[1] == 1 else None
     counts = outcome.run["counts"]
     if as_json:

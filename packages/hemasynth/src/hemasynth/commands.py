@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from hemadata.errors import EXIT_FINDINGS, UsageError
 
-from hemasynth.options import BASE_URL, ENGINE, ENGINE_ARGS, JOURNAL, MODEL, REVISION, SEED, SLOTS, read_options
+from hemasynth.options import BASE_URL, ENGINE, ENGINE_ARGS, JOURNAL, MODEL, REVISION, SEED, SLOTS, TIMES, read_options
 
 if TYPE_CHECKING:
     from hemasynth.run import Run
@@ -73,15 +73,21 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=DOCTOR_EXAMPLES)(doctor)
 
 
-def plan(corpus: CORPUS = Path("corpus"), labels: LABELS = None, seed: SEED = 0, as_json: JSON = False) -> None:
+def plan(
+    corpus: CORPUS = Path("corpus"),
+    labels: LABELS = None,
+    seed: SEED = 0,
+    times: TIMES = 1,
+    as_json: JSON = False,
+) -> None:
     """Show what would be asked: quotas per question type, splits, attributes. No model is needed."""
     from hemasynth import plan as planning
     from hemasynth.lexicon import load
     from hemasynth.vqa import read_cells
 
     cells, lexicon = read_cells(corpus, labels), load()
-    items = planning.plan(cells, lexicon, seed)
-    wanted = planning.quotas(cells, lexicon, seed)
+    items = planning.plan(cells, lexicon, seed, times=times)
+    wanted = planning.quotas(cells, lexicon, seed, times)
     told: dict[str, Any] = {
         "cells": len(cells),
         "facts": len({cell.vector for cell in cells}),

@@ -102,7 +102,9 @@ def cells(corpus: Corpus, source: str = "wbcatt") -> Iterator[Cell]:
         yield Cell(row["sample_id"], image, Record(row["label"], attributes), row["split_upstream"])
 
 
-def plan(cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | None = None) -> list[Item]:
+def plan(
+    cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | None = None, times: int = 1
+) -> list[Item]:
     """Plan the paper's number of pairs for so many cells, with a fixed share of each question type (`quota.py`).
 
     Cells with the same facts share one deck of topics per question type, so that thousands of equal records are asked
@@ -113,11 +115,13 @@ def plan(cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | No
         lexicon: what can be asked.
         seed: of everything that is drawn.
         limit: only the first so many cells that get pairs.
+        times: so many times the paper's number.
     """
     ordered = sorted(cells, key=lambda cell: cell.sample_id)
     sides = {cell.sample_id: quota.side(cell.split_upstream) for cell in ordered}
-    numbers = quota.pairs_of_cells(sides, seed)
-    dealers = {its: quota.Dealer(parts, f"{seed}:{its}") for its, parts in quotas(ordered, lexicon, seed).items()}
+    numbers = quota.pairs_of_cells(sides, seed, times)
+    shares = quotas(ordered, lexicon, seed, times)
+    dealers = {its: quota.Dealer(parts, f"{seed}:{its}") for its, parts in shares.items()}
     hard = hard_split(ordered, seed)
     decks: dict[str, dict[str, Deck]] = {}
     items: list[Item] = []
@@ -138,11 +142,11 @@ def plan(cells: Iterable[Cell], lexicon: Lexicon, seed: int = 0, limit: int | No
     return items
 
 
-def quotas(cells: Sequence[Cell], lexicon: Lexicon, seed: int = 0) -> dict[str, dict[str, int]]:
+def quotas(cells: Sequence[Cell], lexicon: Lexicon, seed: int = 0, times: int = 1) -> dict[str, dict[str, int]]:
     """Return the number of pairs per question type, for "train" and "test"."""
     sides = {cell.sample_id: quota.side(cell.split_upstream) for cell in cells}
     totals: Counter[str] = Counter()
-    for name, number in quota.pairs_of_cells(sides, seed).items():
+    for name, number in quota.pairs_of_cells(sides, seed, times).items():
         totals[sides[name]] += number
     shares = frames(lexicon.name)["plan"]["shares"]
     return {its: quota.apportion(total, shares) for its, total in totals.items()}

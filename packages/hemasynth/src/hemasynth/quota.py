@@ -16,7 +16,7 @@ def side(split: str | None) -> str:
     return "test" if split == "test" else "train"
 
 
-def pairs_of_cells(sides: Mapping[str, str], seed: int) -> dict[str, int]:
+def pairs_of_cells(sides: Mapping[str, str], seed: int, times: int = 1) -> dict[str, int]:
     """Return how many pairs each cell gets, so that each side gets the paper's number for so many cells.
 
     All cells of a side get the same number but for one more that a part of them, drawn by the seed, gets.
@@ -24,13 +24,14 @@ def pairs_of_cells(sides: Mapping[str, str], seed: int) -> dict[str, int]:
     Args:
         sides: "train" or "test" by cell.
         seed: draws the part.
+        times: so many times the paper's number.
     """
     found: dict[str, int] = {}
     for name, rate in PAPER.items():
         cells = [cell for cell, its in sides.items() if its == name]
         if not cells:
             continue
-        total = max(round(len(cells) * rate), 1)
+        total = max(round(len(cells) * rate * times), 1)
         each, more = divmod(total, len(cells))
         drawn = sorted(cells, key=lambda cell: hashlib.sha256(f"{seed}:more:{cell}".encode()).digest())
         found |= {cell: each + (place < more) for place, cell in enumerate(drawn)}

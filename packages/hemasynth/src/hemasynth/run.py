@@ -44,11 +44,13 @@ class Run:
         engine: writes.
         seed: of the plan and of every request.
         checker: refuses.
+        times: so many times the paper's number of pairs.
     """
 
     engine: Engine
     seed: int = 0
     checker: Checker = field(default_factory=Checker)
+    times: int = 1
 
     def __post_init__(self) -> None:
         self._fallback = TemplateEngine(self.checker.lexicon.name)
@@ -66,6 +68,7 @@ class Run:
             "weights": getattr(self.engine, "weights", None),
             "constraint": getattr(self.engine, "constraint", None),
             "seed": self.seed,
+            "times": self.times,
             "versions": {"hemasynth": version("hemasynth")},
             "lexicon": lexicon.digest,
             "templates": frames,
@@ -93,7 +96,7 @@ class Run:
         Raises:
             EngineMissingError, EngineError: the engine fails; the journal keeps what was done.
         """
-        items = plan(cells, self.checker.lexicon, self.seed, limit)[shard[0] - 1 :: shard[1]]
+        items = plan(cells, self.checker.lexicon, self.seed, limit, self.times)[shard[0] - 1 :: shard[1]]
         found = keys(items, self.settings())
         climb(self, items, found, journal, progress)
         return self._outcome(items, found, journal)

@@ -40,6 +40,7 @@ def write(
     progress: Progress | None = None,
     labels: Path | None = None,
     shard: tuple[int, int] = (1, 1),
+    times: int = 1,
 ) -> tuple[Outcome, Path]:
     """Write question-answer pairs for the cells of a corpus as a raw tree.
 
@@ -53,6 +54,7 @@ def write(
         labels: WBCAtt's tables, in place of the corpus.
         shard: (k, n): write only this part, into a journal of its own and no tree. A later call without a shard takes
             over all such journals, writes what is missing, and the tree.
+        times: so many times the paper's number of pairs.
 
     Returns:
         What was written, and where.
@@ -61,7 +63,7 @@ def write(
 
     found = read_cells(corpus, labels)
     common = journal_path(raw, SLUG)
-    run = Run(engine, seed)
+    run = Run(engine, seed, times=times)
     with Journal(shard_path(common, shard)) as journal:
         if shard[1] == 1:
             journal.adopt()

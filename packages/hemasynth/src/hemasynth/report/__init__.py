@@ -58,7 +58,7 @@ def _pairs(folder: Path, run: dict[str, Any], rows: list[dict[str, Any]], pictur
     own = folder / ".hemasynth"
     checker = Checker(load(run["source"]))
     cells = records.read(own / records.NAME)
-    items = planning.plan(cells, checker.lexicon, run["seed"])
+    items = planning.plan(cells, checker.lexicon, run["seed"], times=run.get("times", 1))
     settings = {name: value for name, value in run.items() if name != "counts"}
     entries = valid(read_journal(own / "journal.jsonl")[0], keys(items, settings))
     decided = {entry["id"] for entry in entries}
