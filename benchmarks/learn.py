@@ -19,61 +19,69 @@ import importlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from learning.common import Bench, Clock
+from learning.common import Bench, Clock, Row
 
-ROWS = (
-    "classification",
-    "attributes",
-    "segmentation",
-    "detection",
-    "vqa",
-    "by_heart",
-    "stages",
-    "step",
-    "loader",
+# Two at a time, a thread each: so small a network gains little from a second one. Rows of a chain share runs.
+CHAINS = (
+    ("classification", "attributes", "vqa", "by_heart"),
+    ("segmentation", "detection", "stages", "step", "loader"),
 )
-
-
-def show(name: str, row: dict[str, object], indent: int = 0) -> None:
-    """Print a row."""
-    if not indent:
-        print(f"{name}: {'meets what is asked' if row['meets'] else 'DOES NOT MEET what is asked'}", flush=True)
-    for key, value in row.items():
-        if isinstance(value, dict):
-            print(f"{' ' * (indent + 2)}{key}")
-            show(key, value, indent + 2)
-        else:
-            print(f"{' ' * (indent + 2)}{key:36} {round(value, 4) if isinstance(value, float) else value}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=ROWS, action="append", help="a row; may be given several times")
+    parser.add_argument("--only", choices=sum(CHAINS, ()), action="append", help="a row; may be given several times")
     parser.add_argument("--raw", type=Path, default=Path(__file__).parents[2] / "shared" / "raw")
     parser.add_argument("--work", type=Path, help="folder for corpora and runs; default: a temporary one")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the epochs, to try it quickly")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--workers", type=int, default=1, help="processes that load images")
+    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="of each chain of rows")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load images, of each chain")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    found, clock = {}, Clock()
-    with tempfile.TemporaryDirectory() as folder:
+    wanted = [[name for name in chain if name in (args.only or chain)] for chain in CHAINS]
+    wanted = [chain for chain in wanted if chain]
+    clock, found = Clock(), {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(len(wanted), mp_context=get_context("spawn")) as pool,
+    ):
         bench = Bench(args.raw, args.work or Path(folder), args.workers, args.scale, args.seed)
-        for name in args.only or ROWS:
-            before = sum(os.times()[:4])  # of the processes that load images, too
-            found[name] = importlib.import_module(f"learning.{name}").run(bench)
-            found[name]["cpu_minutes"] = round((sum(os.times()[:4]) - before) / 60, 2)
-            if not args.json:
-                show(name, found[name])
-    if args.json:
-        print(json.dumps(found))
-    else:
-        print(f"all in {clock.minutes} minutes")
+        for rows in pool.map(partial(run, bench=bench, threads=args.threads, tell=not args.json), wanted):
+            found |= rows
+    print(json.dumps(found) if args.json else f"all in {clock.minutes} minutes")
+
+
+def run(names: Sequence[str], bench: Bench, threads: int, tell: bool) -> dict[str, Row]:
+    """Rows one after another."""
+    torch.set_num_threads(threads)
+    found = {}
+    for name in names:
+        before = sum(os.times()[:4])  # of the processes that load images, too
+        row = found[name] = importlib.import_module(f"learning.{name}").run(bench)
+        row["cpu_minutes"] = round((sum(os.times()[:4]) - before) / 60, 2)
+        if tell:
+            meets = "meets what is asked" if row["meets"] else "DOES NOT MEET what is asked"
+            print("\n".join([f"{name}: {meets}", *lines(row)]), flush=True)
+    return found
+
+
+def lines(row: Row, indent: int = 2) -> list[str]:
+    """A row as text."""
+    found = []
+    for key, value in row.items():
+        if isinstance(value, dict):
+            found += [f"{' ' * indent}{key}", *lines(value, indent + 2)]
+        else:
+            found.append(f"{' ' * indent}{key:36} {round(value, 4) if isinstance(value, float) else value}")
+    return found
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck  # type: ignore[import-untyped]
@@ -114,7 +115,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Images [B, 3, H, W], padding [B, H, W] True where padded -> maps C3, C4, C5 and the padding of each."""
-        maps = self.body(images)
+        # Channels last: convolutions and their backward pass take about four fifths of the time on a CPU.
+        maps = self.body(images.contiguous(memory_format=torch.channels_last))
         return maps, [resize_padding(padding, level) for level in maps]
 
 
