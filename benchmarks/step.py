@@ -3,7 +3,7 @@
 * step: forward, loss and backward of the detection branch at 512 x 512, one image, against transformers'
   `DeformableDetrForObjectDetection` of equal size: the same backbone module, widths, layers, levels, 300 queries, two
   stages, box refinement, losses of each layer; no denoising, no text, no dropout. Steps of the two alternate; medians
-  and the ratio of each pair. `grid_sample` is our model again with the attention of plain torch.
+  and the ratio of each pair.
 * branches: which parts each task runs, counted calls.
 * waits: operations of a detection step that would make a GPU wait for the host, counted.
 * input: samples per second of the training pipeline at 512 x 512 on one core, with decoding alone as its bound.
@@ -29,7 +29,6 @@ from hemamodel.data import Batch, CorpusDataset, TrainingStream, Transform, deco
 from hemamodel.model.backbone import Backbone
 from hemamodel.model.tokenizer import word_tokenizer
 from hemamodel.model.unihema import UniHema, build_model
-from hemamodel.ops.attention import MultiScaleDeformableAttention
 from hemamodel.train import step_loss
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -62,13 +61,10 @@ def batch_of(task: str, images: int = 1) -> Batch:
 class Ours:
     """hemamodel's detection branch as one step."""
 
-    def __init__(self, config: ModelConfig, batch: Batch, backend: str) -> None:
+    def __init__(self, config: ModelConfig, batch: Batch) -> None:
         torch.manual_seed(0)
         self.tokenizer = word_tokenizer([*batch.prompts, *(batch.answers or [])], 100)
         self.model = build_model(config, len(self.tokenizer)).train()
-        for module in self.model.modules():
-            if isinstance(module, MultiScaleDeformableAttention):
-                module.backend = backend
         self.batch = batch
 
     def __call__(self) -> Tensor:
@@ -143,11 +139,10 @@ def seconds(step: Any) -> float:
 
 
 def compare(preset: str, rounds: int) -> dict[str, object]:
-    """Alternating steps of ours, ours on grid_sample, and the peer."""
+    """Alternating steps of ours and the peer."""
     config = load_preset(preset, [f"queries={QUERIES}", "denoising.queries=0", "prompts=off"])
     batch = batch_of("detection")
-    steps = {"hemamodel": Ours(config, batch, "torch"), "grid_sample": Ours(config, batch, "torch"),
-             "transformers": Peer(config, batch)}  # fmt: skip
+    steps = {"hemamodel": Ours(config, batch), "transformers": Peer(config, batch)}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):  # the first warms up
         for name, step in steps.items():
@@ -190,7 +185,7 @@ def branches() -> dict[str, dict[str, int]]:
     found = {}
     for task in TASKS:
         batch = batch_of(task)
-        step = Ours(load_preset("tiny"), batch, "torch")
+        step = Ours(load_preset("tiny"), batch)
         with counted(step.model) as calls:
             step()
         found[task] = dict(sorted(calls.items()))
@@ -214,7 +209,7 @@ class _Waits(TorchDispatchMode):
 def waits(images: int = 2) -> dict[str, int]:
     """Waits of a step of detection with denoising, forward and backward; matching's copies to the host beside them."""
     batch = batch_of("detection", images)
-    step = Ours(load_preset("tiny"), batch, "torch")
+    step = Ours(load_preset("tiny"), batch)
     copies = 0
     to_numpy = Tensor.numpy
 
