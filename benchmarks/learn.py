@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--only", choices=sum(CHAINS, ()), action="append", help="a row; may be given several times")
     parser.add_argument("--raw", type=Path, default=Path(__file__).parents[2] / "shared" / "raw")
     parser.add_argument("--work", type=Path, help="folder for corpora and runs; default: a temporary one")
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the epochs, to try it quickly")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies epochs and questions")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="of each chain of rows")
     parser.add_argument("--workers", type=int, default=1, help="processes that load images, of each chain")

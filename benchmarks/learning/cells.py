@@ -48,7 +48,8 @@ def described(bench: "Bench") -> Path:
 @cache
 def questions(bench: "Bench") -> Path:
     """The raw tree with the questions on all cells."""
-    _, folder = write(TemplateEngine(), described(bench), bench.work / "raw-texts", times=TIMES)
+    times = max(1, round(TIMES * bench.scale))
+    _, folder = write(TemplateEngine(), described(bench), bench.work / "raw-texts", times=times)
     return folder
 
 

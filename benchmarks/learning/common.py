@@ -22,7 +22,7 @@ class Bench:
         raw: folder of raw data.
         work: folder for corpora and runs.
         workers: processes that load images.
-        scale: multiplies the epochs; 1 is what the figures are quoted for.
+        scale: multiplies epochs and questions; 1 is what the figures are quoted for.
         seed: of every run.
         trained: complete runs by name.
     """
