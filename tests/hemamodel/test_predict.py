@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hemadata.errors import EXIT_FINDINGS, EXIT_INPUT_MISSING
 from hemadata.phantom import Smear
 from hemamodel.cli import app
 from hemamodel.errors import InputMissingError, UsageError
@@ -125,6 +126,14 @@ def test_masks_boxes_and_features_as_files(run: Path, pictures: Path, tmp_path: 
     assert done.exit_code == 0, done.output
     stored = np.load(tmp_path / "cells.npz", allow_pickle=False)
     assert stored["features"].shape == (2, 32) and [Path(n).name for n in stored["names"]] == ["0.png", "1.png"]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    call = ["embed", str(broken), "--run", str(run), "--out", str(tmp_path / "more.npz")]
+    done = CliRunner().invoke(app, [*call, str(pictures)])
+    assert done.exit_code == EXIT_FINDINGS and str(broken) in done.stderr
+    assert np.array_equal(np.load(tmp_path / "more.npz")["features"], stored["features"])
+    (tmp_path / "more.npz").unlink()
+    assert CliRunner().invoke(app, call).exit_code == EXIT_INPUT_MISSING and not (tmp_path / "more.npz").exists()
     refused = CliRunner().invoke(app, ["predict", str(pictures), "--run", str(run), "--task", "vqa", "--coco", "x"])
     assert isinstance(refused.exception, UsageError)
 

@@ -80,15 +80,19 @@ def embed(
 ) -> None:
     """Features of single cells, for other people's classifiers and maps."""
     from hemamodel.predict.predictor import Predictor, find_images
-    from hemamodel.predict.write import embed, write_features
+    from hemamodel.predict.write import write_features
 
     files = find_images(images)
     out.parent.mkdir(parents=True, exist_ok=True)
-    count, width = write_features(out, embed(Predictor(run, device), files, batch_size))
+    count, width = write_features(out, Predictor(run, device).features(files, batch_size, unread=complain))
+    if not count:
+        raise typer.Exit(EXIT_INPUT_MISSING)  # each has been named
     if as_json:
         emit({"file": str(out), "pictures": count, "features": width})
     else:
         say(f"{out}: {count:,} pictures, {width} features each.")
+    if count < len(files):
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def demo(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hemadata import ontology, prompts
 from hemadata.errors import DefectError
@@ -93,6 +94,25 @@ class Predictor:
             InputMissingError: a file cannot be read as a picture.
         """
         text = prompt_for(task, disease, prompt, question)
+        for files, batch in self._batches(images, task, text, batch_size, unread):
+            sizes = [(width, height) for height, width in batch.original_sizes.tolist()]
+            for result, size in zip(self._ask(batch, files, threshold), sizes, strict=True):
+                yield replace(result, size=size)
+
+    @torch.no_grad()
+    def features(
+        self, images: Sequence[Path], batch_size: int = 8, unread: Callable[[str], None] | None = None
+    ) -> Iterator[tuple[Path, np.ndarray]]:
+        """What SCFE makes of each single cell, float32 [D]; `unread` as above."""
+        for files, batch in self._batches(images, "classification", "", batch_size, unread):
+            assert batch.images is not None and batch.padding is not None
+            yield from zip(
+                files, self.model.cell_feature(batch.images, batch.padding).float().cpu().numpy(), strict=True
+            )
+
+    def _batches(
+        self, images: Sequence[Path], task: str, text: str, batch_size: int, unread: Callable[[str], None] | None
+    ) -> Iterator[tuple[list[Path], Batch]]:
         transform = self._transform(task)
         for start in range(0, len(images), batch_size):
             files, samples = list[Path](), list[Sample]()
@@ -105,12 +125,8 @@ class Predictor:
                     unread(str(error))
                 else:
                     files.append(path)
-            if not samples:
-                continue
-            batch = collate(samples).to(self.device)
-            sizes = [(width, height) for height, width in batch.original_sizes.tolist()]
-            for result, size in zip(self._ask(batch, files, threshold), sizes, strict=True):
-                yield replace(result, size=size)
+            if samples:
+                yield files, collate(samples).to(self.device)
 
     def _ask(self, batch: Batch, files: Sequence[Path], threshold: float) -> Iterator[Result]:
         model, task = self.model, batch.task

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hemadata.atomic import write_bytes, write_text
 from PIL import Image
 
-from hemamodel.data import Transform, collate
-from hemamodel.predict.predictor import Predictor, Result, sample_of
-from hemamodel.stages import stage_of
+from hemamodel.predict.predictor import Result
 
 
 def unique_names(files: Sequence[Path]) -> dict[Path, str]:
@@ -71,26 +68,14 @@ class CocoFile:
         write_text(path, json.dumps(whole) + "\n")
 
 
-@torch.no_grad()
-def embed(predictor: Predictor, files: Sequence[Path], batch_size: int = 8) -> Iterable[tuple[Path, np.ndarray]]:
-    """Feature of each picture: what SCFE makes of a single cell, float32 [D]."""
-    image = stage_of("classification", predictor.run.settings.stage).tasks["classification"].image
-    assert image is not None, "classification reads images"
-    transform = Transform(**image.evaluation())
-    for start in range(0, len(files), batch_size):
-        part = files[start : start + batch_size]
-        batch = collate([transform(sample_of(path, "classification", ""), 0) for path in part]).to(predictor.device)
-        assert batch.images is not None and batch.padding is not None
-        found = predictor.model.cell_feature(batch.images, batch.padding).float().cpu().numpy()
-        yield from zip(part, found, strict=True)
-
-
 def write_features(path: Path, rows: Iterable[tuple[Path, np.ndarray]]) -> tuple[int, int]:
-    """`names` (text) and `features` (float32 [n, D]) in one npz; returns n and D."""
+    """`names` (text) and `features` (float32 [n, D]) in one npz; returns n and D. No rows: no file, and 0, 0."""
     names, features = [], []
     for name, feature in rows:
         names.append(str(name))
         features.append(feature)
+    if not names:
+        return 0, 0
     buffer, table = io.BytesIO(), np.stack(features)
     np.savez(buffer, names=np.array(names), features=table)
     write_bytes(path, buffer.getvalue())
