@@ -8,7 +8,7 @@ Tiny preset, from scratch, on the CPU. Each row prints its baselines, measured o
 * detection: sixteen fields of `bccd` learnt by heart, stage 4; then its training part, with AP50 of the test part as it
   goes.
 * vqa: questions on `wbcatt`, stage 6 from stage 1, beside the same network blind; cells unlike any of training.
-* by_heart: eight cells, one question, eight answers, stage 6; then with exchanged images, and blind.
+* by_heart: eight cells, one question, eight answers, stage 6 from stage 1; then with exchanged images, and blind.
 * stages: all six chained for a few steps on phantoms, each stopped at the end of an epoch and gone on with.
 * step: a step of each stage moves the tensors of its groups and no other, and reaches each of them.
 * loader: see benchmarks/loader.py.

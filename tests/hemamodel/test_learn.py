@@ -22,8 +22,11 @@ LEARN = Path(__file__).parents[2] / "benchmarks" / "learn.py"
             )
         },
         {"detection": ({"ap50", "test_ap50", "test_interval", "curve"}, set())},
-        {"attributes": ({"macro_f1", "beyond_type_majority"}, {"type_majority"}), "vqa": (PARTS, set())},
-        {"by_heart": ({"exact_match", "exchanged_images_give_the_others_answer"}, {"text_only_exact_matches"})},
+        {
+            "attributes": ({"macro_f1", "beyond_type_majority"}, {"type_majority"}),
+            "vqa": (PARTS, set()),
+            "by_heart": ({"exact_match", "exchanged_images_give_the_others_answer"}, {"text_only_exact_matches"}),
+        },
     ],
     ids="+".join,
 )
