@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 from hemamodel.cli import app
 from hemamodel.errors import UsageError
@@ -35,7 +36,9 @@ def test_unknown_setting_names_the_nearest() -> None:
     assert "cmf.image" in str(result.exception)
 
 
-def test_train_evaluate_as_a_user_calls_them(phantom_corpus: Path, tmp_path: Path) -> None:
+def test_train_evaluate_as_a_user_calls_them(
+    phantom_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stage 5 finds stage 1 by itself; every command answers in JSON and for a person."""
     small = ["queries=10", "dim=32", "hidden=32", "text.dim=32", "text.layers=1", "backbone.width=8"]
     image = ["image.sizes=[64]", "image.evaluation_size=64"]
@@ -53,6 +56,10 @@ def test_train_evaluate_as_a_user_calls_them(phantom_corpus: Path, tmp_path: Pat
     assert (
         about["run"] == str(tmp_path / "stage1-tiny-001") and about["status"] == "complete" and about["parent"] is None
     )
+    monkeypatch.setenv("RANK", "1")  # another process of torchrun says nothing
+    other = train(1, "classification", "raabin", "--dry-run")
+    assert other.exit_code == 0 and not other.stdout
+    monkeypatch.delenv("RANK")
     second = train(5, "segmentation", "wbc-image-dataset", sizes=[])
     assert second.exit_code == 0, second.output
     assert f"Starts from {about['run']} (stage 1, complete)." in second.output

@@ -114,12 +114,15 @@ def finetune(
 def _train(call: "Call", how: How) -> None:
     from dataclasses import asdict
 
+    from hemamodel.train.parallel import tells
     from hemamodel.train.rehearse import rehearse
     from hemamodel.train.start import train
 
-    tell = complain if how.as_json else say
+    tell = (complain if how.as_json else say) if tells() else (lambda line: None)
     if how.dry_run:
         found = rehearse(call, tell)
+        if not tells():
+            return
         if how.as_json:
             emit(asdict(found))
         else:
@@ -129,6 +132,8 @@ def _train(call: "Call", how: How) -> None:
         return
     with training_line(quiet=how.as_json) as progress:
         run = train(call, tell, progress)
+    if not tells():
+        return
     if how.as_json:
         emit({"run": str(run.path), "status": run.status, "step": run.step, "steps": run.steps,
               "parent": run.settings.parent, "corpus_id": run.settings.corpus_id})  # fmt: skip

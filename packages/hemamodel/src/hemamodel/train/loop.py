@@ -131,11 +131,15 @@ def fit(
                 save_checkpoint(run.path, run.step, model, trainer.optimiser, trainer.average)
                 run.save()
     run.step = last
-    if last == steps.all and first_rank:
-        with trainer.average.in_place() if trainer.average else nullcontext():
-            save_weights(model, run.weights)
-        run.finish()
-        forget_checkpoints(run.path)
+    if last < steps.all:
+        return
+    if not first_rank:
+        run.status = "complete"
+        return
+    with trainer.average.in_place() if trainer.average else nullcontext():
+        save_weights(model, run.weights)
+    run.finish()
+    forget_checkpoints(run.path)
 
 
 class Trainer:

@@ -84,6 +84,11 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
+def tells() -> bool:
+    """Whether this process speaks to the user: of those that `torchrun` started, the first alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def world(device: str | None) -> tuple[World, torch.device]:
     """The processes that `torchrun` started, or this one alone, and the device of this one.
 
