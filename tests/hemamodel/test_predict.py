@@ -1,6 +1,7 @@
 """Asking a run about picture files: what the files say, in their own pixels."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_folder_gives_a_line_for_each_picture(run: Path, pictures: Path, tmp_p
         call = ["predict", str(pictures), "--run", str(run), "--task", task, "--overlay", str(tmp_path / task), *more]
         result = CliRunner().invoke(app, call)
         assert result.exit_code == 0, result.output
-        lines = [json.loads(line) for line in result.output.splitlines()]
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
         assert [Path(line["image"]).name for line in lines] == ["0.png", "1.png"]
         assert all(line["task"] == task and key in line for line in lines)
         assert all(Image.open(line["overlay"]).size == (90, 70) for line in lines)
@@ -136,6 +137,21 @@ def test_masks_boxes_and_features_as_files(run: Path, pictures: Path, tmp_path: 
     assert CliRunner().invoke(app, call).exit_code == EXIT_INPUT_MISSING and not (tmp_path / "more.npz").exists()
     refused = CliRunner().invoke(app, ["predict", str(pictures), "--run", str(run), "--task", "vqa", "--coco", "x"])
     assert isinstance(refused.exception, UsageError)
+
+
+def test_a_task_that_no_stage_has_trained_is_told(run: Path, pictures: Path, tmp_path: Path) -> None:
+    def asked(run: Path, task: str) -> str:
+        done = CliRunner().invoke(app, ["predict", str(pictures), "--run", str(run), "--task", task, "--device", "cpu"])
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    assert "has never learnt detection: its answers are chance" in asked(run, "detection")
+    assert not asked(run, "classification")
+    orphan = tmp_path / "orphan"
+    shutil.copytree(run, orphan)
+    settings = json.loads((orphan / "settings.json").read_text())
+    (orphan / "settings.json").write_text(json.dumps(settings | {"parent": "stage1-tiny-000"}))
+    assert not asked(orphan, "detection"), "the parent is not at hand: it cannot be told"
 
 
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:

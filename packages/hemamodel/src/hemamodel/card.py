@@ -13,14 +13,14 @@ from hemamodel.errors import HemaError, UsageError
 from hemamodel.evaluate.tell import OTHERS, markdown, sections
 from hemamodel.fetch import RECORD
 from hemamodel.model.unihema import UniHema, count_parameters
-from hemamodel.train.runs import Run, read_run
+from hemamodel.train.learnt import CONVERSION, lineage
+from hemamodel.train.runs import Run
 
 if TYPE_CHECKING:
     from hemadata.corpus import Corpus
 
 WRITER = "hemamodel"
 DECIDED = ("license", "license_name", "library_name", "pipeline_tag")  # never left as a former push wrote them
-CONVERSION = "conversion.json"  # lies in a run that was not trained here
 REPORT = "evaluation-test/report.json"
 PIPELINES = {
     "classification": "image-classification",
@@ -72,7 +72,7 @@ def what_was_read(run: Run, corpus: "Corpus | None" = None) -> Read:
         raise UsageError(
             f"{run.path} was trained on corpus {run.settings.corpus_id}, {corpus.path} is {corpus.corpus_id}."
         )
-    found = Read(_before(run))
+    found = Read(lineage(run))
     for each in found.runs:
         _add(found, each, corpus)
     found.held_out = {slug: why for slug, why in found.held_out.items() if slug not in found.tasks}
@@ -88,17 +88,6 @@ def what_was_read(run: Run, corpus: "Corpus | None" = None) -> Read:
         if absent := sorted(set(found.tasks) - set(found.licences)):
             found.gaps.append(f"The corpus does not tell the licences of {', '.join(absent)}.")
     return found
-
-
-def _before(run: Run) -> list[Run]:
-    """The run, its parent beside it, and so on."""
-    runs = [run]
-    while parent := runs[-1].settings.parent:
-        folder = run.path.parent / parent
-        if not folder.is_dir() or folder in [each.path for each in runs]:
-            break
-        runs.append(read_run(folder))
-    return runs
 
 
 def _add(found: Read, run: Run, corpus: "Corpus | None") -> None:

@@ -14,6 +14,7 @@ from hemamodel.errors import HemaError
 from hemamodel.predict.overlay import draw
 from hemamodel.predict.predictor import Predictor, Result
 from hemamodel.predict.write import write_mask
+from hemamodel.train.learnt import never_learnt
 
 TITLE = "hema: ask the model about a smear"
 NOTE = "Research use only, not for diagnosis. Pictures stay on the machine that runs this page."
@@ -71,7 +72,9 @@ class Demo:
         folder = self.folder / f"answer-{self._number:04}"
         folder.mkdir(parents=True)
         rows = table(result)
-        return str(draw(result, folder)), in_words(result), rows, self._files(result, rows, folder)
+        warning = never_learnt(self.predictor.run, task)
+        words = f"{warning} {in_words(result)}" if warning else in_words(result)
+        return str(draw(result, folder)), words, rows, self._files(result, rows, folder)
 
     def _files(self, result: Result, rows: list[list[Any]], folder: Path) -> list[str]:
         answer = {"image": Path(result.image).name, "task": result.task, **result.answer}

@@ -62,9 +62,15 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a task of a run as a graph that runs without hemamodel, compared with the model first."""
+    from hemadata.console import complain
+
     from hemamodel.errors import UsageError
     from hemamodel.export import export
+    from hemamodel.train.learnt import never_learnt
+    from hemamodel.train.runs import read_run
 
+    if warning := never_learnt(read_run(run), task):
+        complain(warning)
     sides = None
     if size is not None:
         try:

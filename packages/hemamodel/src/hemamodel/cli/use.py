@@ -42,11 +42,14 @@ def predict(
     from hemamodel.predict.overlay import draw
     from hemamodel.predict.predictor import Predictor, find_images
     from hemamodel.predict.write import CocoFile, unique_names, write_mask
+    from hemamodel.train.learnt import never_learnt
 
     if (masks and task != "segmentation") or (coco and task != "detection"):
         raise UsageError("--masks goes with --task segmentation, --coco with --task detection.")
     files = find_images(images)
     names, predictor = unique_names(files), Predictor(run, device)
+    if warning := never_learnt(predictor.run, task):
+        complain(warning)
     gathered = CocoFile(predictor.names["detection"])
     for folder in (overlay, masks, coco and coco.parent):
         if folder is not None:
