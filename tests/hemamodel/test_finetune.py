@@ -11,7 +11,7 @@ from hemadata.ontology import load as ontology
 from hemamodel.cli import app
 from hemamodel.config import load_preset
 from hemamodel.model.unihema import build_model
-from hemamodel.train.runs import Run
+from hemamodel.train.runs import Run, all_runs, find_parent
 from hemamodel.train.start import Call, load_run, train
 from hemamodel.train.swap import matching, swapped
 from small import SMALL
@@ -53,6 +53,9 @@ def test_own_classes_keep_the_rows_that_have_their_name(phantom_corpus: Path, pa
         app, ["evaluate", str(run.path), "--corpus", str(phantom_corpus), "--split", "train", "--json"]
     )
     assert scored.exit_code == 0, scored.output
+    # It may have read what the stages hold out: none of them takes it by itself.
+    found = find_parent(all_runs(tmp_path), (1,), "tiny", "paper", run.settings.corpus_id)
+    assert run.settings.finetuned == "raabin" and found.parent is None and found.skipped == (run,)
 
 
 def test_a_view_of_the_same_classes_changes_no_head(phantom_corpus: Path, parent: Run, tmp_path: Path) -> None:

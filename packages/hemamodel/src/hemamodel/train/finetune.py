@@ -52,6 +52,7 @@ def finetuning(
         preset=config.preset,
         variant=config.variant,
         init_from=init_from,
+        finetuned=source,
         assignments=(*changes, *assignments),
         **more,
     )

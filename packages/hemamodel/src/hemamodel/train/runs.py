@@ -181,7 +181,7 @@ class Lineage:
 
     Attributes:
         parent: the complete run to start from; None: from scratch.
-        skipped: runs that would have fitted but are not complete.
+        skipped: runs that would have fitted but are not complete, or fine-tuned on a source of their own.
     """
 
     parent: Run | None
@@ -196,9 +196,9 @@ def find_parent(runs: Iterable[Run], parents: Sequence[int], preset: str, varian
         return (model.preset, model.variant, known) == (preset, variant, corpus_id)
 
     fitting = [run for run in runs if run.settings.stage.stage in parents and fits(run)]
-    skipped = tuple(run for run in fitting if not run.complete)
+    skipped = tuple(run for run in fitting if not run.complete or run.settings.finetuned)
     for stage in parents:
-        complete = [run for run in fitting if run.complete and run.settings.stage.stage == stage]
+        complete = [run for run in fitting if run not in skipped and run.settings.stage.stage == stage]
         if complete:
             return Lineage(max(complete, key=lambda run: run.finished), skipped)
     return Lineage(None, skipped)

@@ -20,6 +20,8 @@ class RunSettings(Settings):
         seed: of weights, order, augmentation, noise and dropout.
         parent: run that the weights come from; None: from scratch, or from the pretrained weights that `model` names.
         overfit: train on the first so many images of each task only; None: on all.
+        finetuned: source that `finetune` trained on. It may be a test set of the stages, so that none of them starts
+            from such a run unless it is named.
         precision: what the model computes in; weights, losses and geometry are float32 either way.
     """
 
@@ -29,6 +31,7 @@ class RunSettings(Settings):
     seed: int = 0
     parent: str | None = None
     overfit: int | None = Field(default=None, gt=0)
+    finetuned: str | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
 
 

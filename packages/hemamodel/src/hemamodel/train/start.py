@@ -50,6 +50,7 @@ class Call:
         scratch: start from no run, whatever `out` holds.
         seed: of the run.
         overfit: train on the first so many images only.
+        finetuned: source that a fine-tuned run is for.
         fresh: do not go on with a run that was stopped.
         accept_data_change: go on with one that has read another corpus.
         workers: processes that load images.
@@ -71,6 +72,7 @@ class Call:
     scratch: bool = False
     seed: int = 0
     overfit: int | None = None
+    finetuned: str | None = None
     fresh: bool = False
     accept_data_change: bool = False
     workers: int = 0
@@ -136,6 +138,7 @@ def settings_of(call: Call, corpus: "Corpus", parent: Run | None, device: torch.
         seed=call.seed,
         parent=parent.name if parent else None,
         overfit=call.overfit,
+        finetuned=call.finetuned,
         precision=call.precision or ("bf16" if device.type == "cuda" else "fp32"),
     )
 
@@ -228,7 +231,14 @@ def parent_of(call: Call, corpus: "Corpus", runs: Sequence[Run], say: Say) -> Ru
         runs, load(call.stage).parents, call.preset or PRESET, call.variant or VARIANT, corpus.corpus_id
     )
     for run in found.skipped:
-        say(f"Skips {run.path}: it stopped after step {run.step} of {run.steps}.")
+        say(
+            f"Skips {run.path}: "
+            + (
+                f"fine-tuned on {run.settings.finetuned}; --init-from takes it."
+                if run.settings.finetuned
+                else f"it stopped after step {run.step} of {run.steps}."
+            )
+        )
     if found.parent:
         say(f"Starts from {found.parent.path} (stage {found.parent.settings.stage.stage}, complete).")
     return found.parent
