@@ -19,14 +19,13 @@ import importlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-
-import torch
-from learning.common import Bench, Clock, Row
+from typing import Any
 
 # Two at a time, a thread each: so small a network gains little from a second one. Rows of a chain share runs.
 CHAINS = (
@@ -48,32 +47,35 @@ def main() -> None:
     args = parser.parse_args()
     wanted = [[name for name in chain if name in (args.only or chain)] for chain in CHAINS]
     wanted = [chain for chain in wanted if chain]
-    clock, found = Clock(), {}
+    start, found = time.monotonic(), {}
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(len(wanted), mp_context=get_context("spawn")) as pool,
     ):
-        bench = Bench(args.raw, args.work or Path(folder), args.workers, args.scale, args.seed)
-        for rows in pool.map(partial(run, bench=bench, threads=args.threads, tell=not args.json), wanted):
+        args.work = args.work or Path(folder)
+        for rows in pool.map(partial(run, args=args), wanted):
             found |= rows
-    print(json.dumps(found) if args.json else f"all in {clock.minutes} minutes")
+    print(json.dumps(found) if args.json else f"all in {(time.monotonic() - start) / 60:.1f} minutes")
 
 
-def run(names: Sequence[str], bench: Bench, threads: int, tell: bool) -> dict[str, Row]:
+def run(names: Sequence[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Rows one after another."""
-    torch.set_num_threads(threads)
-    found = {}
+    import torch  # here: processes that build a corpus import this file and need neither
+    from learning.common import Bench
+
+    torch.set_num_threads(args.threads)
+    bench, found = Bench(args.raw, args.work, args.workers, args.scale, args.seed), {}
     for name in names:
         before = sum(os.times()[:4])  # of the processes that load images, too
         row = found[name] = importlib.import_module(f"learning.{name}").run(bench)
         row["cpu_minutes"] = round((sum(os.times()[:4]) - before) / 60, 2)
-        if tell:
+        if not args.json:
             meets = "meets what is asked" if row["meets"] else "DOES NOT MEET what is asked"
             print("\n".join([f"{name}: {meets}", *lines(row)]), flush=True)
     return found
 
 
-def lines(row: Row, indent: int = 2) -> list[str]:
+def lines(row: dict[str, Any], indent: int = 2) -> list[str]:
     """A row as text."""
     found = []
     for key, value in row.items():
