@@ -56,10 +56,13 @@ def test_train_evaluate_as_a_user_calls_them(
     assert (
         about["run"] == str(tmp_path / "stage1-tiny-001") and about["status"] == "complete" and about["parent"] is None
     )
-    monkeypatch.setenv("RANK", "1")  # another process of torchrun says nothing
-    other = train(1, "classification", "raabin", "--dry-run")
+    rehearse = ("--dry-run", "--device", "meta")
+    monkeypatch.setenv("RANK", "1")
+    assert train(1, "classification", "raabin", *rehearse).stdout, "alone, whatever a cluster has set"
+    monkeypatch.setenv("WORLD_SIZE", "2")  # of torchrun's processes the first speaks
+    other = train(1, "classification", "raabin", *rehearse)
     assert other.exit_code == 0 and not other.stdout
-    monkeypatch.delenv("RANK")
+    monkeypatch.delenv("WORLD_SIZE")
     second = train(5, "segmentation", "wbc-image-dataset", sizes=[])
     assert second.exit_code == 0, second.output
     assert f"Starts from {about['run']} (stage 1, complete)." in second.output

@@ -152,6 +152,8 @@ def test_a_task_that_no_stage_has_trained_is_told(run: Path, pictures: Path, tmp
     settings = json.loads((orphan / "settings.json").read_text())
     (orphan / "settings.json").write_text(json.dumps(settings | {"parent": "stage1-tiny-000"}))
     assert not asked(orphan, "detection"), "the parent is not at hand: it cannot be told"
+    (tmp_path / "stage1-tiny-000").mkdir()
+    assert not asked(orphan, "detection"), "nor from a parent that cannot be read"
 
 
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:

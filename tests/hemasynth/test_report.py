@@ -74,6 +74,16 @@ def test_page_stands_alone_and_its_counts_add_up(folder: Path) -> None:
     assert make(folder)[1].read_text(encoding="utf-8") == text  # the same set, the same page
 
 
+def test_page_of_several_times_the_pairs_counts_them_all(tmp_path: Path) -> None:
+    sources.get("wbcatt").draw(tmp_path / "raw", 10, 0)
+    outcome, tree = write(
+        TemplateEngine(), Path("nowhere"), tmp_path / "raw", labels=tmp_path / "raw" / "wbcatt", times=3
+    )
+    told, _ = make(tree.parent)
+    assert sum(q["planned"] for q in told["quotas"]) == outcome.run["counts"]["planned"] > 40
+    assert not any(q["missing"] for q in told["quotas"])
+
+
 def test_sample_has_every_type_and_origin_and_marks_claims(folder: Path) -> None:
     _, rows = pairs.read(folder / "hemasynth")
     drawn = sample.draw(rows)

@@ -18,7 +18,7 @@ SLOTS = Annotated[int, typer.Option(min=1, help="Requests in flight at a time at
 ENGINE_ARGS = Annotated[str | None, typer.Option(help="JSON of further arguments of vllm.LLM, for --engine vllm.")]
 SHARD = Annotated[str, typer.Option(help="K/N: write only the k-th of n parts, beside the others.")]
 SEED = Annotated[int, typer.Option(help="Of the plan and of every request.")]
-TIMES = Annotated[int, typer.Option(min=1, max=8, help="So many times the paper's pairs per cell, for a few cells.")]
+TIMES = Annotated[int, typer.Option(min=1, max=4, help="So many times the paper's pairs per cell, for a few cells.")]
 
 
 def read_shard(text: str) -> tuple[int, int]:

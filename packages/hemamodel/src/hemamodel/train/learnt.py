@@ -1,18 +1,22 @@
 """What the weights of a run have learnt: in its own stage, and in those that it goes back to."""
 
+from hemamodel.errors import InputMissingError
 from hemamodel.train.runs import Run, read_run
 
 CONVERSION = "conversion.json"  # lies in a run that was not trained here
 
 
 def lineage(run: Run) -> list[Run]:
-    """The run, its parent beside it, and so on; ends where a parent is not at hand."""
+    """The run, its parent beside it, and so on; ends where a parent is not at hand, or cannot be read."""
     runs = [run]
     while parent := runs[-1].settings.parent:
         folder = run.path.parent / parent
         if not folder.is_dir() or folder in [each.path for each in runs]:
             break
-        runs.append(read_run(folder))
+        try:
+            runs.append(read_run(folder))
+        except InputMissingError:
+            break
     return runs
 
 

@@ -86,7 +86,7 @@ def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 def tells() -> bool:
     """Whether this process speaks to the user: of those that `torchrun` started, the first alone."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def world(device: str | None) -> tuple[World, torch.device]:

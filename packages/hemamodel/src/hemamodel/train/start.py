@@ -231,14 +231,10 @@ def parent_of(call: Call, corpus: "Corpus", runs: Sequence[Run], say: Say) -> Ru
         runs, load(call.stage).parents, call.preset or PRESET, call.variant or VARIANT, corpus.corpus_id
     )
     for run in found.skipped:
-        say(
-            f"Skips {run.path}: "
-            + (
-                f"fine-tuned on {run.settings.finetuned}; --init-from takes it."
-                if run.settings.finetuned
-                else f"it stopped after step {run.step} of {run.steps}."
-            )
-        )
+        why = f"it stopped after step {run.step} of {run.steps}."
+        if run.settings.finetuned:
+            why = f"it is fine-tuned on {run.settings.finetuned}. --init-from takes it all the same."
+        say(f"Skips {run.path}: {why}")
     if found.parent:
         say(f"Starts from {found.parent.path} (stage {found.parent.settings.stage.stage}, complete).")
     return found.parent
