@@ -1,6 +1,8 @@
 """What the model learns from real smears: `python benchmarks/learn.py [--only ROW] [--raw DIR] [--json]`.
 
 Tiny preset, from scratch, on the CPU. Each row prints its baselines, measured on the same images in the same run.
+`--preset base --device cuda --set lr=2e-4 --set lr_backbone=2e-4 --only detection` asks the same of another model and
+machine, to whose sizes the settings of the rows are not fitted.
 
 * classification: eight classes of `acevedo`, stage 1; test part of the corpus.
 * attributes: the eleven attributes of `wbcatt` by a linear probe on the features of that run.
@@ -41,6 +43,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for corpora and runs; default: a temporary one")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies epochs and questions")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--preset", choices=("tiny", "base"), default="tiny")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    parser.add_argument("--set", dest="changes", action="append", default=[], help="key=value, of every run")
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="of each chain of rows")
     parser.add_argument("--workers", type=int, default=1, help="processes that load images, of each chain")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -64,7 +69,10 @@ def run(names: Sequence[str], args: argparse.Namespace) -> dict[str, dict[str, A
     from learning.common import Bench
 
     torch.set_num_threads(args.threads)
-    bench, found = Bench(args.raw, args.work, args.workers, args.scale, args.seed), {}
+    bench = Bench(
+        args.raw, args.work, args.workers, args.scale, args.seed, args.preset, args.device, tuple(args.changes)
+    )
+    found = {}
     for name in names:
         before = sum(os.times()[:4])  # of the processes that load images, too
         row = found[name] = importlib.import_module(f"learning.{name}").run(bench)

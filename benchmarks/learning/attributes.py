@@ -1,4 +1,4 @@
-"""Row `attributes`: WBCAtt's eleven attributes, read by a linear probe from the frozen features of stage 1."""
+"""Row `attributes`: WBCAtt's eleven attributes, read by a linear probe from frozen features of stage 1."""
 
 from typing import Any
 
@@ -18,7 +18,8 @@ def run(bench: Bench) -> Row:
     """Macro F1 of each attribute, and of the value most common in the cell's true kind."""
     clock = Clock()
     trained, corpus = classification.trained(bench), cells.corpus(bench)
-    found = probe(own(trained.path, torch.device("cpu")), corpus, "wbcatt", workers=bench.workers)
+    encoder = own(trained.path, torch.device(bench.device), maps=True)
+    found = probe(encoder, corpus, "wbcatt", device=bench.device, workers=bench.workers, symmetries=True)
     each = {name: shown(readers) for name, readers in found["targets"].items() if name != "label"}
     beyond = [name for name in HARD if each[name]["beyond_type_majority"]]
     means = {name: sum(row[name] for row in each.values()) / len(each) for name in ("macro_f1", "type_majority")}

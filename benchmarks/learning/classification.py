@@ -6,7 +6,6 @@ import hemadata
 import numpy as np
 from hemamodel.data import CorpusDataset
 from hemamodel.evaluate import scores
-from hemamodel.evaluate.run import evaluate
 from hemamodel.train.runs import Run
 
 from learning import cells
@@ -33,8 +32,7 @@ def run(bench: Bench) -> Row:
     clock = Clock()
     corpus = cells.corpus(bench)
     one, found = (
-        evaluate(trained(bench).path, corpus, workers=bench.workers, symmetries=all_)["scores"]["classification"]
-        for all_ in (False, True)
+        bench.evaluate(trained(bench), corpus, symmetries=all_)["scores"]["classification"] for all_ in (False, True)
     )
     beside = baselines(corpus)
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 from hemadata.build import Options
 from hemadata.build import build as build_corpus
+from hemamodel.evaluate.run import evaluate
 from hemamodel.train.runs import Run
 from hemamodel.train.start import Call, train
 
@@ -24,6 +25,9 @@ class Bench:
         workers: processes that load images.
         scale: multiplies epochs and questions; 1 is what the figures are quoted for.
         seed: of every run.
+        preset: of every run; the figures are quoted for tiny.
+        device: where to train and to score.
+        changes: further settings of every run, the last word.
         trained: complete runs by name.
     """
 
@@ -32,6 +36,9 @@ class Bench:
     workers: int = 0
     scale: float = 1.0
     seed: int = 0
+    preset: str = "tiny"
+    device: str = "cpu"
+    changes: tuple[str, ...] = ()
     trained: dict[str, Run] = field(default_factory=dict)
 
     def corpus(self, name: str, *sources: str, raw: Path | None = None) -> Path:
@@ -54,7 +61,7 @@ class Bench:
         init_from: Run | None = None,
         stop_after: int | None = None,
     ) -> Run:
-        """A run of the tiny preset, from scratch unless `init_from` is given, in a folder of its own.
+        """A run of the preset, from scratch unless `init_from` is given, in a folder of its own.
 
         Rows that start from the same run share it. `stop_after` leaves it there; the same call goes on.
         """
@@ -65,20 +72,24 @@ class Bench:
             stage=stage,
             corpus=corpus,
             out=self.work / "runs" / name,
-            preset="tiny",
-            assignments=(*FAST, f"epochs={epochs}", *settings),
+            preset=self.preset,
+            assignments=(*FAST, f"epochs={epochs}", *settings, *self.changes),
             init_from=init_from.path if init_from else None,
             scratch=init_from is None,
             seed=self.seed,
             overfit=overfit,
             workers=self.workers,
-            device="cpu",
+            device=self.device,
             stop_after=stop_after,
         )
         run = train(call, progress=_Ticker(name))
         if run.complete:
             self.trained[name] = run
         return run
+
+    def evaluate(self, run: Run, corpus: Path, **how: Any) -> dict[str, Any]:
+        """The report on a run; `how` as in `hemamodel.evaluate.run.evaluate`."""
+        return evaluate(run.path, corpus, workers=self.workers, device=self.device, **how)
 
 
 # From scratch nothing is pretrained that a low rate must spare: one rate for all parts, falling to zero.

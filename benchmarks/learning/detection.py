@@ -1,6 +1,5 @@
 """Row `detection`: sixteen fields of BCCD learnt by heart; then its training part, and the test part as it goes."""
 
-from hemamodel.evaluate.run import evaluate
 from hemamodel.train.runs import Run
 
 from learning.common import VISION, Bench, Clock, Row
@@ -24,7 +23,7 @@ def run(bench: Bench) -> Row:
     clock = Clock()
     corpus = bench.corpus("bccd", "bccd")
     learnt = bench.train(4, corpus, HEART, BY_HEART, name="by-heart-bccd", overfit=IMAGES)
-    same = evaluate(learnt.path, corpus, split="train", limit=IMAGES, workers=bench.workers)["scores"]["detection"]
+    same = bench.evaluate(learnt, corpus, split="train", limit=IMAGES)["scores"]["detection"]
     points = curve(bench)
     test = points[-1]
     return {
@@ -53,7 +52,7 @@ def curve(bench: Bench) -> list[Row]:
     steps, points = until(0).steps, []
     for part in range(1, POINTS + 1):
         stopped = until(steps * part // POINTS)
-        found = evaluate(stopped.path, corpus, workers=bench.workers, unfinished=True)["scores"]["detection"]
+        found = bench.evaluate(stopped, corpus, unfinished=True)["scores"]["detection"]
         points.append(
             {
                 "epoch": stopped.settings.stage.epochs * stopped.step / steps,

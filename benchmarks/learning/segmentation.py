@@ -7,7 +7,6 @@ import hemadata
 import numpy as np
 from hemamodel.data import CorpusDataset
 from hemamodel.evaluate import scores
-from hemamodel.evaluate.run import evaluate
 
 from learning.common import VISION, Bench, Clock, Row
 
@@ -34,9 +33,9 @@ def run(bench: Bench) -> Row:
     for name, regions in TARGETS.items():
         settings = (*SETTINGS, f"data.foreground=[{', '.join(regions)}]")
         trained = bench.train(5, corpus, EPOCHS, settings, name=name)
-        found = evaluate(trained.path, corpus, workers=bench.workers)["scores"]["segmentation"]
+        found = bench.evaluate(trained, corpus)["scores"]["segmentation"]
         row |= {f"{name}_dice": found["dice"], f"{name}_iou": found["iou"], "samples": found["samples"]}
-        there = evaluate(trained.path, other, split="all", workers=bench.workers)["scores"]["segmentation"]
+        there = bench.evaluate(trained, other, split="all")["scores"]["segmentation"]
         row |= {f"{name}_dice_dataset_2": there["dice"], "samples_dataset_2": there["samples"]}
         row["baselines"] |= {f"{name}_{key}": value for key, value in baselines(corpus, other, regions).items()}
     row["dice"] = {name: row[f"{name}_dice"] for name in TARGETS}

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from hemamodel.evaluate.run import evaluate
-
 from learning import cells, classification
 from learning.common import Bench, Clock, Row
 
@@ -23,7 +21,7 @@ def run(bench: Bench) -> Row:
     corpus, start = cells.corpus(bench), classification.trained(bench)
     seeing = bench.train(6, corpus, EPOCHS, SETTINGS, name="vqa", init_from=start)
     blind = bench.train(6, corpus, EPOCHS, (*SETTINGS, "data.blind=true"), name="vqa-blind", init_from=start)
-    report = evaluate(seeing.path, corpus, against=blind.path, baselines=True, workers=bench.workers)
+    report = bench.evaluate(seeing, corpus, against=blind.path, baselines=True)
     found = report["scores"]["vqa"]
     over = found["hard"]["baselines"]["blind"]["difference"][SCORE]
     return {

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hemamodel.cli import app
+from hemamodel.evaluate.encoders import statistics
 from hemamodel.evaluate.probe import by_type, readers
-from hemamodel.train.start import Call, train
+from hemamodel.train.start import Call, load_run, train
 from small import SMALL
 from typer.testing import CliRunner
 
@@ -23,6 +25,18 @@ def test_readers_find_what_is_there() -> None:
     found = readers(x[:60], y[:60], x[60:])
     assert set(found) == {"linear", "knn_1", "knn_20"}
     assert all(answers == y[60:] for answers in found.values())
+
+
+def test_the_probe_is_the_same_wherever_features_lie_and_however_long_they_are() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(1)
+    y = random.choice(["a", "b", "c"], 120)
+    x = random.normal(size=(120, 6)) + (y == "a")[:, None]
+    plain = LogisticRegression(C=3 * 80 / 100, max_iter=10_000, tol=1e-8).fit(x[:80], y[:80]).predict(x[80:]).tolist()
+    assert len(set(plain)) == 3
+    assert readers(x[:80], y[:80].tolist(), x[80:])["linear"] == plain
+    assert readers(x[:80] + 50, y[:80].tolist(), x[80:] + 50)["linear"] == plain
 
 
 def test_kind_alone_tells_what_is_common_in_it() -> None:
@@ -46,6 +60,11 @@ def test_a_run_and_another_encoder_are_probed(phantom_corpus: Path, tmp_path: Pa
     both = (found["targets"]["nucleus_shape"][name]["macro_f1"] for name in ("linear", "type_majority"))
     assert over["difference"] == pytest.approx(next(both) - next(both)) and over["low"] <= over["high"]
     assert found["targets"]["label"]["linear"]["samples"] == found["test"]
+    whole = CliRunner().invoke(app, ["probe", str(run.path), *call, "--json", "--maps", "--symmetries"])
+    assert whole.exit_code == 0, (whole.output, whole.exception)
+    about = json.loads(whole.stdout)
+    channels = load_run(run.path)[1].backbone.channels
+    assert about["features"] == 32 + 2 * sum(channels) and about["symmetries"] and not found["symmetries"]
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 224, "patch_size": 56}
     Dinov2Model(Dinov2Config(**sizes)).save_pretrained(tmp_path / "dino")
     other = CliRunner().invoke(app, ["probe", "--encoder", str(tmp_path / "dino"), *call])
@@ -53,10 +72,20 @@ def test_a_run_and_another_encoder_are_probed(phantom_corpus: Path, tmp_path: Pa
     assert "16 features" in other.stdout and "nucleus_shape" in other.stdout
 
 
+def test_mean_and_spread_of_a_map_leave_padding_out() -> None:
+    level = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    padding = torch.zeros(2, 4, 6, dtype=torch.bool)
+    padding[1, :, 4:] = padding[1, 3] = True
+    inner = [level[0], level[1, :, :3, :4]]
+    wanted = [torch.cat([each.mean((1, 2)), each.std((1, 2), correction=0)]) for each in inner]
+    assert torch.allclose(statistics(level, padding), torch.stack(wanted))
+
+
 def test_what_cannot_be_probed_is_a_sentence(phantom_corpus: Path, tmp_path: Path) -> None:
     for given, words in (
         ([], "Name a run to be probed"),
         (["--encoder", str(tmp_path)], "No encoder can be read from"),
+        (["--encoder", str(tmp_path), "--maps"], "--maps is for a run's own encoder"),
     ):
         done = CliRunner().invoke(app, ["probe", *given, "--corpus", str(phantom_corpus)])
         assert done.exit_code and words in str(done.exception)

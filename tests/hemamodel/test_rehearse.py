@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,21 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(texts: Path, tmp_pat
     one, other = (load_file(tmp_path / out / "stage6-tiny-001" / "model.safetensors") for out in ("killed", "straight"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not list((tmp_path / "killed").glob("stage6-tiny-002"))
+
+
+def test_throughput_tells_what_a_step_costs_and_of_what_it_is_made(phantom_corpus: Path) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "throughput.py"
+    changes = [*SMALL, "tasks.detection.image.sizes=[64]", "tasks.detection.image.crop=0", "batch_size=2"]
+    how = {"--preset": "tiny", "--device": "cpu", "--stage": "4", "--steps": "2", "--workers": "0"}
+    call = [sys.executable, str(script), *chain.from_iterable(how.items()), "--corpus", str(phantom_corpus), "--json"]
+    call += [word for each in changes for word in ("--set", each)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["batch"] == {"detection": 2} and found["images_per_second"] > 0 and found["memory_gb"] > 0
+    phases = found["phases_ms"]
+    assert all(phases.values()) and phases["match"] < phases["forward"]
+    assert sum(phases[name] for name in ("data", "forward", "backward", "optimiser")) < found["phases_step_ms"] + 1
 
 
 def _epochs(run: Path) -> int:

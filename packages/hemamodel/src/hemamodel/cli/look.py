@@ -129,6 +129,12 @@ def probe(
     encoder: Annotated[
         str, typer.Option(help="self, or a folder or Hub id of a vision model that transformers can load.")
     ] = "self",
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Beside the run's feature of a cell, mean and spread of its backbone's maps.")
+    ] = False,
+    symmetries: Annotated[
+        bool, typer.Option("--symmetries", help="Features are the mean over each picture's 8 turns and mirrorings.")
+    ] = False,
     corpus: CorpusFolder = Path("corpus"),
     batch_size: Annotated[int, typer.Option(help="Images at once.", min=1)] = 32,
     workers: Workers = None,
@@ -144,10 +150,12 @@ def probe(
     place = device_of(device)
     if encoder == "self" and run is None:
         raise UsageError("Name a run to be probed, or another encoder: --encoder facebook/dinov2-small")
-    chosen = own(run, place) if encoder == "self" and run is not None else foreign(encoder, place)
+    if encoder != "self" and maps:
+        raise UsageError("--maps is for a run's own encoder: leave it out, or --encoder.")
+    chosen = own(run, place, maps) if encoder == "self" and run is not None else foreign(encoder, place)
     with progress_bar("cells", quiet=as_json) as progress:
         found = probe(chosen, corpus, source, device=place, batch_size=batch_size, workers=processes(workers),
-                      told=progress)  # fmt: skip
+                      symmetries=symmetries, told=progress)  # fmt: skip
     if as_json:
         emit(found)
     else:

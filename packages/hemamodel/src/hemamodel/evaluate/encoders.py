@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hemamodel.data import Batch
 from hemamodel.errors import InputMissingError
+from hemamodel.model.hemaformer import masked_mean
 from hemamodel.stages import stage_of
 from hemamodel.train.start import load_run
 
@@ -31,8 +32,15 @@ class Encoder:
     features: Callable[[Batch], Tensor]
 
 
-def own(run: Path, device: torch.device) -> Encoder:
-    """What SCFE makes of a cell, and at the size that the run reads cells in."""
+def own(run: Path, device: torch.device, maps: bool = False) -> Encoder:
+    """What SCFE makes of a cell, at the size that the run reads cells in.
+
+    Args:
+        run: folder of a complete run.
+        device: where it runs.
+        maps: beside it the mean and the spread of each map of the backbone: SCFE keeps what its stages asked for, the
+            maps still hold size and shape.
+    """
     found, model, _ = load_run(run)
     model.to(device)
     image = stage_of("classification", found.settings.stage).tasks["classification"].image
@@ -40,9 +48,21 @@ def own(run: Path, device: torch.device) -> Encoder:
 
     def features(batch: Batch) -> Tensor:
         assert batch.images is not None and batch.padding is not None
-        return model.cell_feature(batch.images, batch.padding)
+        levels, paddings = model.backbone(batch.images, batch.padding)
+        found = [model.extract(model.neck(levels, paddings))]
+        if maps:
+            found += [statistics(level, padding) for level, padding in zip(levels, paddings, strict=True)]
+        return torch.cat(found, dim=-1)
 
-    return Encoder(str(run), image.evaluation_size, features)
+    return Encoder(f"{run} with maps" if maps else str(run), image.evaluation_size, features)
+
+
+def statistics(level: Tensor, padding: Tensor) -> Tensor:
+    """Mean and standard deviation of a map [B, C, h, w] where it is not padded, [B, h, w] -> [B, 2 C]."""
+    tokens, padding = level.flatten(2).mT, padding.flatten(1)  # [B, N, C], [B, N]
+    mean = masked_mean(tokens, padding)
+    variance = masked_mean((tokens - mean[:, None]) ** 2, padding)
+    return torch.cat([mean, variance.sqrt()], dim=-1)
 
 
 def foreign(name: str, device: torch.device, size: int = SIZE) -> Encoder:

@@ -135,7 +135,10 @@ class UniHema(nn.Module):
 
     def cell_feature(self, images: Tensor, padding: Tensor) -> Tensor:
         """SCFE: images -> one vector each [B, D]. Text is not read."""
-        features = self.look(images, padding)
+        return self.extract(self.look(images, padding))
+
+    def extract(self, features: FeaturePyramid) -> Tensor:
+        """SCFE of images that have been looked at -> [B, D]."""
         which = self.config.scfe_features
         tokens = [features.tokens] if which in ("backbone", "both") else []
         if which in ("encoder", "both"):
